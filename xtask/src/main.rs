@@ -1,0 +1,3 @@
+//! Generated references.
+
+fn main() {}
