@@ -1,4 +1,25 @@
-//! The protocols of a Telegram MTProto proxy, without IO.
+//! The protocols of a Telegram MTProto proxy, without IO: no sockets, no clock, no randomness of its own. Time, entropy
+//! and keys are arguments, and nothing here can panic on remote bytes or allocate without a stated bound.
+//!
+//! A connection goes through these rooms in order: the first bytes prove a client or show a stranger
+//! ([`fake_tls::client_hello`], [`obfuscated`]), then a `session` turns the client's bytes into judged frames, and a
+//! [`direct`] connection carries them to a data centre.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
 
+pub mod cipher;
+pub mod dc;
+pub mod direct;
+pub mod message;
+pub mod obfuscated;
 pub mod secret;
+pub mod transport;
