@@ -1,0 +1,134 @@
+"""The programs under test: the proxy, and Telegram in miniature behind it."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.process import Child
+
+ROOT = Path(__file__).resolve().parents[2]
+DOMAIN = "www.example.com"
+KINDS = ("plain", "dd", "ee")
+PROTOCOLS = {"plain": "classic", "dd": "secure", "ee": "tls"}
+
+
+def binary(variable, name):
+    """The path of a built program: as the environment says, else the newest way it is usually built."""
+    if named := os.environ.get(variable):
+        return Path(named)
+    for profile in ("release", "debug"):
+        built = ROOT / "target" / profile / name
+        if built.exists():
+            return built
+    raise AssertionError(f"no {name} in target/release or target/debug, and {variable} is not set: build it first")
+
+
+def key(label):
+    """A 16-byte key as hex, the same in every run."""
+    return hashlib.sha256(f"end to end: {label}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a user gets: where the proxy is, and a secret of one of the three kinds."""
+
+    kind: str
+    host: str
+    port: int
+    key: str
+    domain: str = DOMAIN
+
+    @property
+    def secret(self):
+        """The secret in hex, as in a link."""
+        return {"plain": "", "dd": "dd", "ee": "ee"}[self.kind] + self.key + self._tail()
+
+    def _tail(self):
+        return self.domain.encode().hex() if self.kind == "ee" else ""
+
+    @property
+    def url(self):
+        """The link itself."""
+        return f"tg://proxy?server={self.host}&port={self.port}&secret={self.secret}"
+
+
+class Simulator:
+    """Every data centre of a small Telegram, on loopback."""
+
+    def __init__(self):
+        self.child = Child([binary("TELEFERRY_SIM_BIN", "teleferry-sim"), "serve", "--json"])
+        told = json.loads(self.child.wait_stdout())
+        self.dc = told["dc"]
+        self.public_key_pem = told["rsa_public_key_pem"]
+
+    def address(self, dc="2"):
+        """Host and port of the first address of a data centre."""
+        host, _, port = self.dc[dc][0].rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class Proxy:
+    """`teleferry run` with one listener for each kind of link, and one that takes all of them with one secret."""
+
+    def __init__(self, simulator, directory, fast_path=True, cover=None):
+        self.program = binary("TELEFERRY_BIN", "teleferry")
+        self.config = directory / "teleferry.toml"
+        self.config.write_text(_config(simulator, directory, fast_path, cover))
+        self.child = Child([self.program, "run", "--config", self.config], cwd=directory)
+        self.listeners = self.child.wait_stderr(_listeners)
+
+    def link(self, kind, listener=None):
+        """A link of a kind, to the listener for it or to the one named."""
+        host, port = self.listeners[listener or kind]
+        return Link(kind, host, port, key(listener or kind))
+
+    def command(self, *arguments):
+        """Runs another command of the program with this configuration; gives its standard output."""
+        done = subprocess.run(
+            [self.program, *arguments, "--config", self.config], capture_output=True, encoding="utf-8", timeout=20
+        )
+        assert done.returncode == 0, (arguments, done.returncode, done.stderr)
+        return done.stdout
+
+
+def _listeners(line):
+    """The listeners' names and addresses, when the line is the ready line."""
+    if not re.search(r"\bready\b", line):
+        return None
+    found = {}
+    for name in (*KINDS, "all"):
+        match = re.search(rf"\b{name}\b[^0-9\[]{{1,24}}(127\.0\.0\.1|\[::1\]):(\d+)", line)
+        if match is None:
+            return None
+        found[name] = (match[1].strip("[]"), int(match[2]))
+    return found
+
+
+def _config(simulator, directory, fast_path, cover):
+    quoted = json.dumps  # A JSON string, list of strings or boolean is a TOML one too.
+    listeners = [(kind, [PROTOCOLS[kind]]) for kind in KINDS] + [("all", [PROTOCOLS[kind] for kind in KINDS])]
+    lines = [
+        "[server]",
+        "workers = 2",
+        f"state_dir = {quoted(str(directory / 'state'))}",
+        'public_host = "127.0.0.1"',
+        "[telegram]",
+        'mode = "direct"',
+        f"fast_path = {quoted(fast_path)}",
+        "[telegram.dc]",
+        *(f"{quoted(dc)} = {quoted(addresses)}" for dc, addresses in simulator.dc.items()),
+        "[cover]",
+        f"target = {quoted(cover or 'off')}",
+        "[log]",
+        "mask_addresses = false",
+    ]
+    for name, protocols in listeners:
+        lines += ["[[listen]]", f"name = {quoted(name)}", 'address = "127.0.0.1:0"', f"secret = {quoted(key(name))}"]
+        lines += [f"protocols = {quoted(protocols)}"]
+        if "tls" in protocols:
+            lines += [f"domain = {quoted(DOMAIN)}"]
+    return "\n".join(lines) + "\n"

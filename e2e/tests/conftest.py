@@ -1,0 +1,73 @@
+"""The programs that every test shares: one simulated Telegram, one proxy with the fast path on and one with it off."""
+
+import pytest
+
+from support import kurigram, telethon
+from support.tdlib import TdLib
+from support.teleferry import Proxy, Simulator
+
+_RUNNING = []
+
+
+@pytest.fixture(scope="session")
+def simulator():
+    """Telegram in miniature."""
+    simulated = Simulator()
+    _RUNNING.append(simulated.child)
+    telethon.trust(simulated.public_key_pem)
+    kurigram.trust(simulated.public_key_pem)
+    yield simulated
+    status = simulated.child.end_by_stdin()
+    assert status == 0, simulated.child.tail()
+
+
+@pytest.fixture(scope="session", params=[True, False], ids=["fast", "careful"])
+def proxy(request, simulator, tmp_path_factory):
+    """The proxy: with the data centre's bytes passed as they are, and with every byte deciphered."""
+    started = Proxy(simulator, tmp_path_factory.mktemp("proxy"), fast_path=request.param)
+    yield from _until_stopped(started)
+
+
+@pytest.fixture(scope="session")
+def start_proxy(simulator, tmp_path_factory):
+    """Starts a proxy with other settings, for the rest of the session."""
+    started = []
+
+    def start(**settings):
+        started.append(_until_stopped(Proxy(simulator, tmp_path_factory.mktemp("proxy"), **settings)))
+        return next(started[-1])
+
+    yield start
+    for proxy in started:
+        next(proxy, None)
+
+
+@pytest.fixture(scope="session")
+def tdlib(tmp_path_factory):
+    """Telegram's own library."""
+    library = TdLib(tmp_path_factory.mktemp("tdlib"))
+    yield library
+    library.close()
+
+
+def _until_stopped(proxy):
+    """Yields the proxy; afterwards it must still run, and stop cleanly when told."""
+    _RUNNING.append(proxy.child)
+    try:
+        yield proxy
+        assert proxy.child.alive(), proxy.child.tail()
+        status = proxy.child.end_by_signal()
+        assert status == 0, (status, proxy.child.tail())
+    finally:
+        proxy.child.kill()
+        _RUNNING.remove(proxy.child)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Shows what our programs said when a test fails."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for child in _RUNNING:
+            report.sections.append((f"{' '.join(child.command)}: standard error", child.tail()))
