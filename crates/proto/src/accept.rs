@@ -195,7 +195,7 @@ impl Inner {
     /// Right behind the hello.
     #[must_use]
     pub const fn new() -> Self {
-        Self { records: record::Reader::new(), header: [0; HEADER_LEN], len: 0 }
+        Self { records: record::Reader::of_client(), header: [0; HEADER_LEN], len: 0 }
     }
 
     /// Takes raw bytes from the client. `Some`: the header is complete and fits; the stream that came behind it, out of

@@ -7,8 +7,8 @@ pub const HEADER_LEN: usize = 5;
 /// authentication tag has on the wire.
 pub const MAX_RECORD: usize = 16_401;
 
-/// The most bytes taken in one record from the other side.
-const MAX_RECEIVED: u16 = 16_384;
+/// The most bytes taken in one record from a client. (They send 2,878 at most.)
+const MAX_FROM_CLIENT: u16 = 16_384;
 
 /// Records without any stream bytes that may follow one another.
 const MAX_IDLE_RECORDS: u8 = 32;
@@ -49,7 +49,7 @@ pub enum RecordError {
     ChangeCipherSpec,
     /// Too many records in a row that carry nothing.
     Idle,
-    /// Longer than 16,384 bytes.
+    /// Longer than the other side may send.
     TooLong,
     /// Neither data nor ChangeCipherSpec.
     Type,
@@ -63,7 +63,7 @@ impl std::fmt::Display for RecordError {
             Self::Alert => "a TLS alert",
             Self::ChangeCipherSpec => "a ChangeCipherSpec record that is none",
             Self::Idle => "too many TLS records that carry nothing",
-            Self::TooLong => "a TLS record longer than 16,384 bytes",
+            Self::TooLong => "a TLS record that is too long",
             Self::Type => "a TLS record that is neither data nor ChangeCipherSpec",
             Self::Version => "a TLS record of another version",
         })
@@ -75,7 +75,7 @@ impl std::error::Error for RecordError {}
 /// Takes a stream out of its records. A stream codec: works in place, keeps at most a header between calls.
 ///
 /// ChangeCipherSpec and empty records are skipped wherever they stand, up to 32 in a row.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Reader {
     /// A header that is not all here: `header[..header_len]`.
     header: [u8; HEADER_LEN],
@@ -86,13 +86,25 @@ pub struct Reader {
     skipping: bool,
     /// Records in a row that carried nothing.
     idle: u8,
+    /// The longest record that is taken, in bytes.
+    limit: u16,
 }
 
 impl Reader {
-    /// A reader at a record border.
+    /// A reader of a client's records, at a record border.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { header: [0; HEADER_LEN], header_len: 0, left: 0, skipping: false, idle: 0 }
+    pub const fn of_client() -> Self {
+        Self::new(MAX_FROM_CLIENT)
+    }
+
+    /// A reader of a server's records, at a record border: clients take any length.
+    #[must_use]
+    pub const fn of_server() -> Self {
+        Self::new(u16::MAX)
+    }
+
+    const fn new(limit: u16) -> Self {
+        Self { header: [0; HEADER_LEN], header_len: 0, left: 0, skipping: false, idle: 0, limit }
     }
 
     /// Moves the stream bytes in `raw` to its front and says how many there are.
@@ -148,7 +160,7 @@ impl Reader {
         if self.skipping && len != 1 {
             return Err(RecordError::ChangeCipherSpec);
         }
-        if len > MAX_RECEIVED {
+        if len > self.limit {
             return Err(RecordError::TooLong);
         }
         self.idle = if self.skipping || len == 0 { self.idle.saturating_add(1) } else { 0 };
