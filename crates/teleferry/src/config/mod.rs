@@ -1,0 +1,5 @@
+//! The operator's settings.
+
+mod snapshot;
+
+pub use snapshot::*;
