@@ -10,6 +10,7 @@ mod gate;
 mod listen;
 mod net;
 pub mod observe;
+pub mod process;
 pub mod server;
 mod shard;
 mod sys;

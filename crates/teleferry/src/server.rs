@@ -43,6 +43,17 @@ pub struct Server {
     counters: Vec<Vec<Arc<ListenerCounters>>>,
 }
 
+/// Ends the waiting for connections that may end by themselves.
+#[derive(Debug, Clone)]
+pub struct Stopper(watch::Sender<Phase>);
+
+impl Stopper {
+    /// Ends every connection now.
+    pub fn stop_now(&self) {
+        self.0.send_replace(Phase::Closing);
+    }
+}
+
 /// Why the server could not start. Nothing is left open.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -105,6 +116,12 @@ impl Server {
             counts.add(shard);
         }
         Some(counts)
+    }
+
+    /// A way to stop at once while [`stop`](Self::stop) still waits.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.phase.clone())
     }
 
     /// Stops: accepts nothing more, lets connections end by themselves for the configured time, then ends them. Blocks
