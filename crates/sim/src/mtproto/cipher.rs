@@ -71,14 +71,14 @@ pub(crate) enum From {
 
 /// What a client and its data centre have agreed on.
 pub(crate) struct AuthKey {
-    bytes: [u8; 256],
+    bytes: Box<[u8; 256]>,
     id: u64,
 }
 
 impl AuthKey {
     pub(crate) fn new(bytes: [u8; 256]) -> Self {
         let digest = Sha1::digest(bytes);
-        Self { bytes, id: u64::from_le_bytes(part(&digest, 12)) }
+        Self { bytes: Box::new(bytes), id: u64::from_le_bytes(part(&digest, 12)) }
     }
 
     /// Its number on the wire.
@@ -88,7 +88,7 @@ impl AuthKey {
 
     /// The half of the key's digest that proves it in the key exchange.
     pub(crate) fn aux_hash(&self) -> [u8; 8] {
-        part(&Sha1::digest(self.bytes), 0)
+        part(&Sha1::digest(*self.bytes), 0)
     }
 
     /// The digest of a plaintext, padding included: the message key stands in its middle, a quick ack at its front.
