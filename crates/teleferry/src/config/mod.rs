@@ -72,7 +72,7 @@ pub fn load(path: &Path, overrides: &Overrides, default_state_dir: &Path) -> Res
     let source = Source {
         name: Some(path.display().to_string()),
         text: &text,
-        directory: path.parent().unwrap_or(Path::new("")),
+        directory: path.parent().unwrap_or_else(|| Path::new("")),
     };
     source.understand(overrides, default_state_dir).map_err(ConfigError::Wrong)
 }

@@ -172,7 +172,7 @@ pub(super) fn texts<T>(
     problems: &mut Vec<Problem>,
     parse: impl Fn(&str) -> Result<T, Wrong>,
 ) -> Vec<Spanned<T>> {
-    let elements = value.get_ref().as_array().map_or(std::slice::from_ref(value), AsRef::as_ref);
+    let elements = value.get_ref().as_array().map_or_else(|| std::slice::from_ref(value), AsRef::as_ref);
     if elements.is_empty() {
         problems.push(told(path, value.span(), Wrong::new("is an empty list")));
     }
