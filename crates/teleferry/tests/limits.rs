@@ -53,7 +53,8 @@ async fn the_global_limit_is_exact_too() {
     snapshot.server.max_connections = 2;
     snapshot.listeners.push(listener("other"));
     let proxy = Proxy::start(snapshot);
-    let other = proxy.server.addresses().iter().find(|(name, _)| name == "other").expect("there is one").1.clone();
+    let other =
+        proxy.server.addresses().iter().find(|(name, _)| name == "other").expect("there is one").1.clone();
     let teleferry::config::ListenAddress::Inet(other) = other else { panic!("not TCP") };
     let options = Options::new(Protocol::Padded, Some(key()));
     let mut first = proxy.client(Protocol::Padded).await;

@@ -38,7 +38,11 @@ async fn a_01_echo_in_every_protocol() {
         assert_eq!((counts.dc_connected, counts.dc_unknown, counts.messages_filtered), (4, 0, 0));
         let dc = telegram.counters(2).read();
         assert_eq!((dc.accepted, dc.res_pq, dc.echoed, dc.bad_headers, dc.bad_frames), (4, 4, 4, 0, 0));
-        assert_eq!((dc.bytes_in, dc.bytes_out), (counts.to_telegram, counts.from_telegram), "nothing is lost");
+        assert_eq!(
+            (dc.bytes_in, dc.bytes_out),
+            (counts.to_telegram, counts.from_telegram),
+            "nothing is lost"
+        );
     }
 }
 
@@ -54,7 +58,8 @@ async fn a_02_many_packets_in_order() {
     let proxy = Proxy::start(settings(&telegram));
     for protocol in Protocol::ALL {
         let mut client = proxy.client(protocol).await;
-        let packets: Vec<_> = (0..15_u8).map(|i| Command::Echo(vec![i; 40 + usize::from(i) * 10]).encode()).collect();
+        let packets: Vec<_> =
+            (0..15_u8).map(|i| Command::Echo(vec![i; 40 + usize::from(i) * 10]).encode()).collect();
         // All in one write, then all answers.
         let mut wire = Vec::new();
         for packet in &packets {
@@ -78,7 +83,8 @@ async fn a_03_a_04_short_and_long_hellos() {
         (HelloShape::Modern, DOMAIN),
         (HelloShape::Modern, longest.as_str()),
     ] {
-        let options = Options { shape, domain: domain.to_owned(), ..Options::new(Protocol::FakeTls, Some(key())) };
+        let options =
+            Options { shape, domain: domain.to_owned(), ..Options::new(Protocol::FakeTls, Some(key())) };
         let mut client = soon(Client::connect(proxy.address, &options)).await.expect("let in");
         soon(client.echo(vec![1; 5000])).await.expect("echo");
     }
@@ -141,7 +147,8 @@ async fn the_largest_packets_pass_both_ways() {
         for protocol in Protocol::ALL {
             let (mut sender, mut receiver) = proxy.client(protocol).await.split();
             let packet = Command::Echo(vec![5; 1_000_000]).encode();
-            let (sent, came) = tokio::join!(soon(sender.send(&packet, false)), soon(receiver.expect_packet(&packet)));
+            let (sent, came) =
+                tokio::join!(soon(sender.send(&packet, false)), soon(receiver.expect_packet(&packet)));
             sent.expect("sent");
             came.expect("the same packet");
         }
@@ -276,7 +283,9 @@ async fn a_reset_by_the_client_is_passed_on() {
     let proxy = Proxy::start(settings(&telegram));
     let mut client = proxy.client(Protocol::Padded).await;
     soon(client.echo(vec![1; 64])).await.expect("echo");
-    socket2::SockRef::from(client.sender.stream()).set_linger(Some(std::time::Duration::ZERO)).expect("option");
+    socket2::SockRef::from(client.sender.stream())
+        .set_linger(Some(std::time::Duration::ZERO))
+        .expect("option");
     drop(client);
     proxy.closed(&[("client:reset", 1)]).await;
     soon(telegram.counters(2).wait_until(|counts| counts.open() == 0)).await;

@@ -26,7 +26,9 @@ async fn every_data_centre_gets_the_header_that_its_client_sent() {
     let telegram = telegram();
     let proxy = Proxy::start(settings(&telegram));
     for dc in [1, 2, 3, 4, 5, -1, -4, 203, -203, 10_001, -10_003] {
-        for (protocol, framing) in [(Protocol::Abridged, Framing::Abridged), (Protocol::FakeTls, Framing::Padded)] {
+        for (protocol, framing) in
+            [(Protocol::Abridged, Framing::Abridged), (Protocol::FakeTls, Framing::Padded)]
+        {
             let mut client = proxy.client_of(protocol, dc).await;
             soon(client.req_pq()).await.expect("resPQ");
             let report = soon(client.report()).await.expect("a report");

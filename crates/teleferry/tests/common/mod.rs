@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use teleferry::config::{
-    AddressPreference, Cover, CoverTarget, Handshake, ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret,
-    Protocols, Relay, Snapshot, Telegram as TelegramSettings,
+    AddressPreference, Cover, CoverTarget, Handshake, ListenAddress, Listener, Log, LogFormat, Mode,
+    NamedSecret, Protocols, Relay, Snapshot, Telegram as TelegramSettings,
 };
 use teleferry::observe::Counts;
 use teleferry::server::Server;
@@ -72,7 +72,11 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
             answer_timeout: minute,
         },
         cover: Cover { target: None, connect_timeout: minute },
-        handshake: Handshake { timeout: minute, clock_skew_past: minute * 10, clock_skew_future: minute * 20 },
+        handshake: Handshake {
+            timeout: minute,
+            clock_skew_past: minute * 10,
+            clock_skew_future: minute * 20,
+        },
         relay: Relay { idle_timeout: minute * 20 },
         log: Log { level: tracing::Level::INFO, format: LogFormat::Text, mask_addresses: true },
     }
@@ -154,7 +158,8 @@ impl Proxy {
 
     /// Waits until exactly these close reasons were counted.
     pub(crate) async fn closed(&self, reasons: &[(&str, u64)]) -> Counts {
-        let expected: BTreeMap<String, u64> = reasons.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect();
+        let expected: BTreeMap<String, u64> =
+            reasons.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect();
         self.counted(|counts| counts.closed == expected).await
     }
 }
