@@ -1,0 +1,302 @@
+//! What the configuration means: everything typed was checked, everything left out has its default.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use teleferry_proto::secret::{HostName, SecretKey};
+
+/// One complete, valid set of settings. It never changes: new settings are a new snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The process as a whole.
+    pub server: Server,
+    /// At least one, with unique names.
+    pub listeners: Vec<Listener>,
+    /// The way to Telegram.
+    pub telegram: Telegram,
+    /// The site that strangers see.
+    pub cover: Cover,
+    /// The first bytes of a connection.
+    pub handshake: Handshake,
+    /// Proven connections.
+    pub relay: Relay,
+    /// What is told, and how.
+    pub log: Log,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Data-plane threads; 0 is one a core.
+    pub workers: usize,
+    /// Where state is kept from one start to the next.
+    pub state_dir: PathBuf,
+    /// The host in links: a name or an address, IPv6 without brackets.
+    pub public_host: Option<String>,
+    /// Connections over all listeners.
+    pub max_connections: usize,
+    /// How long connections may go on after a stop is asked for.
+    pub drain: Duration,
+}
+
+/// `[[listen]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name in logs and metrics; no other listener has it.
+    pub name: String,
+    /// At least one.
+    pub addresses: Vec<ListenAddress>,
+    /// At least one; no key is twice in it.
+    pub secrets: Vec<NamedSecret>,
+    /// The kinds of client it serves; at least one.
+    pub protocols: Protocols,
+    /// The domain of its `ee` links; always there when fake TLS is served.
+    pub domain: Option<HostName>,
+    /// Connections to this listener.
+    pub max_connections: usize,
+}
+
+/// Where a listener listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ListenAddress {
+    /// An address and a TCP port; port 0 lets the system choose.
+    Inet(SocketAddr),
+    /// The name under which systemd hands over a socket.
+    Systemd(String),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+/// A key that a listener accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedSecret {
+    /// What the operator calls it; the base secret has no name.
+    pub name: Option<String>,
+    /// The key.
+    pub key: SecretKey,
+}
+
+/// The kinds of client a listener serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocols {
+    /// `ee` secrets: fake TLS.
+    pub tls: bool,
+    /// `dd` secrets: the padded framing in the open.
+    pub secure: bool,
+    /// Plain secrets: abridged and intermediate.
+    pub classic: bool,
+}
+
+/// `[telegram]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telegram {
+    /// How clients are taken to Telegram.
+    pub mode: Mode,
+    /// Whether bytes from a data centre may pass without cryptography.
+    pub fast_path: bool,
+    /// Addresses in place of the built-in ones, by data-centre id; never an empty list.
+    pub dc: BTreeMap<i16, Vec<SocketAddr>>,
+    /// The data centre for clients that ask for an unknown one; `None` refuses them.
+    pub default_dc: Option<i16>,
+    /// Which addresses come first.
+    pub prefer: AddressPreference,
+    /// For each address that is tried.
+    pub connect_timeout: Duration,
+    /// Until the first answer to the first request.
+    pub answer_timeout: Duration,
+}
+
+/// How clients are taken to Telegram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mode {
+    /// One connection to a data centre for each client.
+    Direct,
+}
+
+/// Which of a data centre's addresses are used, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressPreference {
+    /// IPv4 first.
+    Ipv4,
+    /// IPv6 first.
+    Ipv6,
+    /// No IPv6 at all.
+    OnlyIpv4,
+    /// No IPv4 at all.
+    OnlyIpv6,
+}
+
+/// `[cover]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cover {
+    /// Where strangers are taken; `None` closes their connections.
+    pub target: Option<CoverTarget>,
+    /// For each address that is tried.
+    pub connect_timeout: Duration,
+}
+
+/// Where the cover site is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CoverTarget {
+    /// A name or address (IPv6 without brackets), and a TCP port.
+    HostPort(String, u16),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+/// `[handshake]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handshake {
+    /// From accept to the first relayed byte.
+    pub timeout: Duration,
+    /// How far a client's clock may be behind.
+    pub clock_skew_past: Duration,
+    /// How far a client's clock may be ahead.
+    pub clock_skew_future: Duration,
+}
+
+/// `[relay]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relay {
+    /// How long a connection may carry nothing.
+    pub idle_timeout: Duration,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The least severe level that is told.
+    pub level: tracing::Level,
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Whether clients' addresses are shortened to their network.
+    pub mask_addresses: bool,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Protocols {
+    /// None yet.
+    pub const NONE: Self = Self { tls: false, secure: false, classic: false };
+    /// All of them.
+    pub const ALL: Self = Self { tls: true, secure: true, classic: true };
+    /// Fake TLS alone: the default.
+    pub const TLS: Self = Self { tls: true, ..Self::NONE };
+
+    /// These and one more.
+    #[must_use]
+    pub const fn with(mut self, protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Tls => self.tls = true,
+            Protocol::Secure => self.secure = true,
+            Protocol::Classic => self.classic = true,
+        }
+        self
+    }
+
+    /// Whether this one is served.
+    #[must_use]
+    pub const fn has(self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::Tls => self.tls,
+            Protocol::Secure => self.secure,
+            Protocol::Classic => self.classic,
+        }
+    }
+
+    /// Those that are served.
+    pub fn iter(self) -> impl Iterator<Item = Protocol> {
+        Protocol::ALL.into_iter().filter(move |&protocol| self.has(protocol))
+    }
+}
+
+/// A kind of client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// `ee` secrets.
+    Tls,
+    /// `dd` secrets.
+    Secure,
+    /// Plain secrets.
+    Classic,
+}
+
+impl Protocol {
+    /// Every kind, the best disguised first.
+    pub const ALL: [Self; 3] = [Self::Tls, Self::Secure, Self::Classic];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Secure => "secure",
+            Self::Classic => "classic",
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inet(address) => address.fmt(f),
+            Self::Systemd(name) => write!(f, "systemd:{name}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for CoverTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HostPort(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::HostPort(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Mode {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+        }
+    }
+}
+
+impl AddressPreference {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+            Self::OnlyIpv4 => "only-ipv4",
+            Self::OnlyIpv6 => "only-ipv6",
+        }
+    }
+}
+
+impl LogFormat {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
