@@ -4,6 +4,7 @@ mod support;
 
 use teleferry_sim::client::{Client, Opening, Options, Protocol};
 use teleferry_sim::command::{Command, Send};
+use teleferry_sim::limits;
 use teleferry_sim::telegram::{self, Telegram};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpSocket;
@@ -14,6 +15,11 @@ const ROUNDS: usize = 3;
 
 #[tokio::test]
 async fn two_thousand_connections_echo_at_once() {
+    let files = limits::raise_open_files();
+    assert!(
+        files.is_none_or(|files| files > 2 * CONNECTIONS as u64 + 100),
+        "no more than {files:?} open files"
+    );
     let telegram = Telegram::start(&telegram::Options::default()).unwrap();
     let address = telegram.address(2);
     let mut clients = JoinSet::new();
