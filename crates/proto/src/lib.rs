@@ -2,7 +2,7 @@
 //! and keys are arguments, and nothing here can panic on remote bytes or allocate without a stated bound.
 //!
 //! A connection goes through these rooms in order: the first bytes prove a client or show a stranger
-//! ([`fake_tls::client_hello`], [`obfuscated`]), then a `session` turns the client's bytes into judged frames, and a
+//! ([`accept`]), then a [`session`] turns the client's bytes into judged frames, and a
 //! [`direct`] connection carries them to a data centre.
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -16,10 +16,15 @@
     )
 )]
 
+pub mod accept;
 pub mod cipher;
 pub mod dc;
 pub mod direct;
+pub mod fake_tls;
 pub mod message;
 pub mod obfuscated;
+pub mod per_sni;
+mod reader;
 pub mod secret;
+pub mod session;
 pub mod transport;

@@ -1,1 +1,13 @@
-//! Telegram on loopback.
+//! Telegram on loopback: every data centre, clients for every protocol of a proxy, a cover site. For tests,
+//! demonstrations and benches; a product of its own.
+//!
+//! Start [`telegram::Telegram`], point a proxy at its addresses, connect a client through it, and compare what the client
+//! got with what the data centre's counters say.
+
+mod clock;
+pub mod command;
+pub mod dc;
+mod entropy;
+mod mtproto;
+pub mod pattern;
+pub mod telegram;

@@ -1,0 +1,505 @@
+//! Fake TLS against the vectors and against hellos that real clients sent, and its properties.
+
+mod common;
+
+use std::borrow::Cow;
+
+use common::{array, cases, det, hex, vectors};
+use proptest::prelude::*;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use teleferry_proto::accept::{Inner, InnerError, Protocols, Stranger, Verdict, examine};
+use teleferry_proto::fake_tls::answer::{AnswerError, check};
+use teleferry_proto::fake_tls::client_hello::{ClientHello, MAX_HELLO_WIRE, Scan, prove, scan};
+use teleferry_proto::fake_tls::greeting::{Shape, greet};
+use teleferry_proto::fake_tls::record::{self, RecordError};
+use teleferry_proto::fake_tls::server_hello::{KeyShare, Offer, answer};
+use teleferry_proto::per_sni;
+use teleferry_proto::secret::SecretKey;
+use teleferry_proto::session::{HEADROOM, Session};
+use teleferry_proto::transport::{ClientDecoder, Framing};
+
+const TLS_ONLY: Protocols = Protocols { tls: true, secure: false, classic: false };
+/// A point of the curve: the base point itself.
+const POINT: [u8; 32] = {
+    let mut point = [0; 32];
+    point[0] = 9;
+    point
+};
+
+fn secret(value: &Value) -> SecretKey {
+    SecretKey::new(array(value))
+}
+
+/// What the first bytes are, in the words of the vectors.
+fn judged(wire: &[u8], key: &SecretKey) -> &'static str {
+    match examine(wire, std::slice::from_ref(key), TLS_ONLY) {
+        Verdict::NeedMore => "need_more",
+        Verdict::Hello(_) => "accept",
+        Verdict::Header(_) => "header",
+        Verdict::Stranger(Stranger::NotTls) => "not_tls",
+        Verdict::Stranger(Stranger::TlsDigest) => "bad_digest",
+        Verdict::Stranger(Stranger::TlsMalformed) => "reject",
+        Verdict::Stranger(other) => panic!("{other:?}"),
+    }
+}
+
+fn hello_named<'a>(file: &'a Value, name: &Value) -> &'a Value {
+    cases(file, "client_hellos")
+        .iter()
+        .find(|case| case["name"] == *name)
+        .unwrap_or_else(|| panic!("no {name}"))
+}
+
+/// The hello of a case; the longest ones are given by their head, zeros follow it.
+fn hello_of(case: &Value) -> Vec<u8> {
+    if case["hello"].is_string() {
+        return hex(&case["hello"]);
+    }
+    let mut hello = hex(&case["hello_head"]);
+    hello.resize(case["hello_len"].as_u64().expect("length") as usize, 0);
+    assert_eq!(Sha256::digest(&hello).as_slice(), hex(&case["hello_sha256"]));
+    hello
+}
+
+#[test]
+fn a_40_every_hello_vector() {
+    let file = vectors("fake-tls");
+    for case in cases(&file, "client_hellos") {
+        let (name, wire, key) = (&case["name"], hello_of(case), secret(&case["secret_key"]));
+        // "policy" and "stale" are for whoever knows the clock and the operator's wishes: proven here.
+        let expected = match case["expect"].as_str() {
+            Some("policy" | "stale") => "accept",
+            Some(other) => other,
+            None => panic!("no expectation: {name}"),
+        };
+        assert_eq!(judged(&wire, &key), expected, "{name}");
+        let Verdict::Hello(proven) = examine(&wire, &[key], TLS_ONLY) else { continue };
+        assert_eq!(u64::from(proven.proof.unix_time), case["unix_time"], "{name}");
+        assert_eq!(proven.hello.random().as_slice(), hex(&case["random"]), "{name}");
+        assert_eq!(proven.hello.session_id(), hex(&case["session_id"]), "{name}");
+        assert_eq!(proven.hello.server_name(), case["sni"].as_str().map(str::as_bytes), "{name}");
+        let suites: Vec<_> =
+            proven.hello.cipher_suites().map(|suite| Value::from(format!("{suite:04x}"))).collect();
+        assert_eq!(suites, cases(case, "cipher_suites"), "{name}");
+        for share in cases(case, "key_shares") {
+            let (group, len) = share.as_str().and_then(|share| share.split_once(':')).expect("group:length");
+            let group = u16::from_str_radix(group, 16).expect("group");
+            let key = proven.hello.key_share(group).expect("share");
+            assert_eq!(key.len(), len.parse::<usize>().expect("length"), "{name}");
+        }
+        assert_eq!(proven.wire_len, wire.len(), "{name}");
+    }
+}
+
+#[test]
+fn malformed_hellos_are_refused_at_the_first_byte_that_tells() {
+    let file = vectors("fake-tls");
+    let key = SecretKey::new(std::array::from_fn(|i| i as u8));
+    for case in cases(&file, "malformed") {
+        let (name, wire) = (&case["name"], hex(&case["wire"]));
+        assert_eq!(judged(&wire, &key), case["expect"], "{name}");
+        let first =
+            (0..=wire.len()).find(|&len| judged(&wire[..len], &key) != "need_more").expect("a verdict");
+        let last_needed = match case["name"].as_str().expect("name") {
+            "record version 0303" | "record version 0300" => 3,
+            "handshake type 2" => 6,
+            "handshake length one short" => wire.len(),
+            "legacy version 0302" => 11,
+            "session id length 33" | "session id length past the end" => 44,
+            "record length 65535" | "record length 0" => 5,
+            "extension length past the end" => wire.len(),
+            other => panic!("unknown case {other}"),
+        };
+        assert!(first <= last_needed, "{name}: at {first} instead of {last_needed}");
+    }
+}
+
+#[test]
+fn truncated_hellos_wait() {
+    let file = vectors("fake-tls");
+    let base = hello_named(&file, &file["truncations"]["base"]);
+    let (wire, key) = (hex(&base["hello"]), secret(&base["secret_key"]));
+    for case in cases(&file["truncations"], "cases") {
+        let cut = case["cut"].as_u64().expect("cut") as usize;
+        assert_eq!(judged(&wire[..cut], &key), case["expect"], "{cut}");
+    }
+}
+
+#[test]
+fn hellos_split_over_records_are_put_together() {
+    let file = vectors("fake-tls");
+    for case in cases(&file, "fragmented_records") {
+        let base = hello_named(&file, &case["base"]);
+        let (wire, key) = (hex(&case["wire"]), secret(&base["secret_key"]));
+        let Scan::Whole { record, wire_len } = scan(&wire) else { panic!("{}", case["cuts"]) };
+        assert_eq!(record, hex(&base["hello"]));
+        assert_eq!(wire_len, wire.len());
+        assert_eq!(judged(&wire, &key), "accept");
+        for len in 0..wire.len() {
+            assert_eq!(judged(&wire[..len], &key), "need_more", "{len}");
+        }
+    }
+}
+
+#[test]
+fn hellos_of_real_clients() {
+    let file = vectors("client_hellos");
+    let nobody = SecretKey::new([0x77; 16]);
+    let mut telegram = 0;
+    for case in cases(&file, "hellos") {
+        let (id, wire) = (&case["id"], hex(&case["hex"]));
+        let fields = &case["fields"];
+        if fields["record_version"] == "0301" {
+            assert_eq!(judged(&wire, &nobody), "bad_digest", "{id}");
+            let Scan::Whole { record, .. } = scan(&wire) else { panic!("{id}") };
+            let hello = ClientHello::parse(record).unwrap_or_else(|| panic!("{id}"));
+            assert_eq!(hello.server_name(), fields["sni"].as_str().map(str::as_bytes), "{id}");
+        }
+        if case["secret"].is_null() {
+            continue;
+        }
+        telegram += 1;
+        let keys = [nobody.clone(), secret(&case["secret"])];
+        let Verdict::Hello(proven) = examine(&wire, &keys, TLS_ONLY) else { panic!("{id}") };
+        assert_eq!(proven.secret, 1, "{id}");
+        assert_eq!(u64::from(proven.proof.unix_time), case["unix_time"], "{id}");
+        let hybrid = cases(fields, "key_shares").iter().any(|share| share[0] == "11ec");
+        assert_eq!(matches!(Offer::of(&proven.hello), Offer::Hybrid(_)), hybrid, "{id}");
+    }
+    assert_eq!(telegram, 23);
+}
+
+#[test]
+fn a_42_secrets_derived_for_a_name() {
+    let file = vectors("fake-tls");
+    let mut seen = Vec::new();
+    for case in cases(&file, "per_sni_secrets") {
+        let (salt, name) = (case["salt"].as_str().expect("salt"), case["sni"].as_str().expect("name"));
+        let derived = per_sni::derive(&secret(&case["base_secret"]), salt, name.as_bytes());
+        assert_eq!(derived.as_bytes().as_slice(), hex(&case["derived_secret"]), "{case}");
+        assert!(!seen.contains(derived.as_bytes()), "every change of salt, secret or name shows: {case}");
+        seen.push(*derived.as_bytes());
+    }
+    let case = &file["per_sni_hello"];
+    let wire = hex(&case["hello"]);
+    assert_eq!(judged(&wire, &secret(&case["secret_key"])), "accept");
+    assert_eq!(judged(&wire, &SecretKey::new(std::array::from_fn(|i| i as u8))), "bad_digest");
+}
+
+#[test]
+fn answers_are_checked_as_clients_do() {
+    let file = vectors("fake-tls");
+    for case in cases(&file, "server_responses") {
+        let (name, key, random) = (&case["name"], secret(&case["secret_key"]), array(&case["client_random"]));
+        let response = match case["response"].as_str() {
+            Some(_) => hex(&case["response"]),
+            None => {
+                let whole = [&hex(&case["response_head"])[..138], &det("app10241", 10241)].concat();
+                assert_eq!(Sha256::digest(&whole).as_slice(), hex(&case["response_sha256"]), "{name}");
+                whole
+            }
+        };
+        let checked = check(&response, &key, &random);
+        match case["name"].as_str().expect("name") {
+            "digest flipped" | "second application record, digest over all" => {
+                assert_eq!(checked, Err(AnswerError::Digest), "{name}");
+            }
+            "no CCS record" => assert_eq!(checked, Err(AnswerError::Records), "{name}"),
+            // Three records are proven; that something follows them is for the caller to see.
+            "second application record, digest over the first three" => {
+                assert_eq!(checked, Ok(Some(202)), "{name}");
+                assert!(response.len() > 202);
+            }
+            _ => {
+                assert_eq!(checked, Ok(Some(response.len())), "{name}");
+                for len in 0..response.len() {
+                    assert_eq!(check(&response[..len], &key, &random), Ok(None), "{name}: {len}");
+                }
+            }
+        }
+    }
+    for case in cases(&file, "alerts") {
+        let wire = hex(&case["wire"]);
+        let description = wire[6];
+        assert_eq!(
+            check(&wire, &SecretKey::new([1; 16]), &[2; 32]),
+            Err(AnswerError::Alert(description)),
+            "{}",
+            case["name"]
+        );
+    }
+    assert_eq!(check(b"HTTP/1.1 400", &SecretKey::new([1; 16]), &[2; 32]), Err(AnswerError::NotTls));
+}
+
+/// F-17: nothing in it that TLS 1.3 does not have.
+#[test]
+fn f_17_our_answer_is_byte_for_byte_the_vector() {
+    let file = vectors("fake-tls");
+    let case = &cases(&file, "server_responses")[0];
+    let hello = ClientHello::parse(Cow::Owned(hex(&hello_named(&file, &case["client_hello"])["hello"])))
+        .expect("hello");
+    let share = KeyShare::X25519(array(&case["layout"]["key_share_public"]));
+    let made = answer(&hello, &secret(&case["secret_key"]), &share, &hex(&case["layout"]["app_data"]));
+    assert_eq!(made, hex(&case["response"]));
+}
+
+#[test]
+fn a_hybrid_answer_is_as_long_as_a_real_servers() {
+    let file = vectors("fake-tls");
+    let case = cases(&file, "server_responses")
+        .iter()
+        .find(|case| case["name"] == "answer to modern hello, X25519MLKEM768");
+    let case = case.expect("case");
+    let hello = ClientHello::parse(Cow::Owned(hex(&hello_named(&file, &case["client_hello"])["hello"])))
+        .expect("hello");
+    assert!(matches!(Offer::of(&hello), Offer::Hybrid(_)));
+    let made =
+        answer(&hello, &secret(&case["secret_key"]), &KeyShare::Hybrid(Box::new([7; 1088]), POINT), &[1; 64]);
+    assert_eq!(made.len(), hex(&case["response"]).len());
+    assert_eq!(made[..5], [0x16, 3, 3, 0x04, 0xba]);
+}
+
+#[test]
+fn f_07_every_client_flight_in_any_cut() {
+    let file = vectors("fake-tls");
+    let key = SecretKey::new(std::array::from_fn(|i| i as u8));
+    for case in cases(&file, "client_flights") {
+        let name = case["name"].as_str().expect("name");
+        let wire = hex(if case["wire"].is_null() { &case["wire_head"] } else { &case["wire"] });
+        for step in [wire.len(), 1, 7, 64] {
+            let outcome = follow(&wire, &key, step);
+            match name {
+                "alert record" => assert_eq!(outcome, Err(InnerError::Record(RecordError::Alert)), "{name}"),
+                "handshake record after the hello" => {
+                    assert_eq!(outcome, Err(InnerError::Record(RecordError::Type)), "{name}");
+                }
+                "data record 16385 long" => {
+                    assert_eq!(outcome, Err(InnerError::Record(RecordError::TooLong)), "{name}");
+                }
+                // F-23: a counted refusal, no crash.
+                "tag abridged inside fake TLS" | "tag intermediate inside fake TLS" => {
+                    assert_eq!(outcome, Err(InnerError::HeaderTag), "{name}");
+                }
+                _ => {
+                    let (dc, messages) = outcome.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+                    if case["expect"].is_string() {
+                        assert!(!messages.is_empty(), "{name}");
+                        continue;
+                    }
+                    assert_eq!(i64::from(dc), case["expect"]["dc_id"], "{name}");
+                    let expected = cases(&case["expect"], "messages");
+                    assert_eq!(messages.len(), expected.len(), "{name}");
+                    for (message, expected) in messages.iter().zip(expected) {
+                        assert!(message.starts_with(&hex(expected)), "{name}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Follows a client's stream behind its hello as the server does, `step` bytes at a time: the DC id and the messages.
+fn follow(wire: &[u8], key: &SecretKey, step: usize) -> Result<(i16, Vec<Vec<u8>>), InnerError> {
+    let mut chunks = wire.chunks(step);
+    let mut inner = Inner::new();
+    let mut decoder = ClientDecoder::new(Framing::Padded);
+    let (accepted, early) = loop {
+        let mut raw = chunks.next().expect("a header").to_vec();
+        if let Some((accepted, early)) = inner.receive(&mut raw, key)? {
+            break (accepted, raw[early].to_vec());
+        }
+    };
+    let mut session = Session::new(Framing::Padded, accepted.from_client, Some(inner.into_records()));
+    let mut buf = vec![0; HEADROOM];
+    buf.extend(early);
+    let data = HEADROOM..buf.len();
+    let received = session.receive_stream(&mut buf, data).expect("legal");
+    decoder.push(&buf[received.stream]);
+    for chunk in chunks {
+        let mut buf = vec![0; HEADROOM];
+        buf.extend(chunk);
+        let data = HEADROOM..buf.len();
+        let received = session.receive(&mut buf, data).expect("legal");
+        decoder.push(&buf[received.stream]);
+    }
+    let mut messages = Vec::new();
+    while let Some(frame) = decoder.next_frame().expect("legal") {
+        messages.push(frame.message);
+    }
+    Ok((accepted.header.dc.get(), messages))
+}
+
+#[test]
+fn idle_records_are_skipped_but_not_for_ever() {
+    let idle = [20, 3, 3, 0, 1, 1];
+    let mut many = idle.repeat(33);
+    assert_eq!(record::Reader::of_client().read(&mut many), Err(RecordError::Idle));
+    let mut between = Vec::new();
+    for _ in 0..100 {
+        between.extend(idle);
+        record::wrap(b"data", &mut between);
+    }
+    assert_eq!(record::Reader::of_client().read(&mut between), Ok(400));
+    for (wire, error) in [
+        (vec![20, 3, 3, 0, 1, 2], RecordError::ChangeCipherSpec),
+        (vec![20, 3, 3, 0, 2], RecordError::ChangeCipherSpec),
+        (vec![23, 3, 1], RecordError::Version),
+        (vec![24], RecordError::Type),
+    ] {
+        let mut raw = wire.clone();
+        assert_eq!(record::Reader::of_client().read(&mut raw), Err(error), "{wire:?}");
+    }
+}
+
+/// A host name of ordinary letters, up to the longest that a secret can carry.
+fn name() -> impl Strategy<Value = String> {
+    "[a-z0-9]{1,60}(\\.[a-z0-9]{1,60}){0,2}".prop_filter("too long", |name| name.len() <= 182)
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    prop_oneof![Just(Shape::Modern), Just(Shape::Padded517)]
+}
+
+proptest! {
+    #[test]
+    fn a_39_generated_hellos_are_read_back(shape in shape(), name in name(), time: u32, key: [u8; 16], seed: [u8; 32]) {
+        let key = SecretKey::new(key);
+        let greeting = greet(shape, &key, &name, time, &seed, &POINT);
+        if shape == Shape::Padded517 && name.len() < 100 {
+            prop_assert_eq!(greeting.wire.len(), 517);
+        }
+        let keys = [SecretKey::new([0x77; 16]), key];
+        let Verdict::Hello(proven) = examine(&greeting.wire, &keys, TLS_ONLY) else {
+            return Err(TestCaseError::fail("not accepted"));
+        };
+        prop_assert_eq!(proven.secret, 1);
+        prop_assert_eq!(proven.proof.unix_time, time);
+        prop_assert_eq!(proven.hello.server_name(), Some(name.as_bytes()));
+        prop_assert_eq!(proven.hello.session_id().len(), 32);
+        prop_assert_eq!(proven.hello.random(), &greeting.random);
+        // And the way back: the client accepts our answer, in any cut, and nobody else's.
+        let share = match Offer::of(&proven.hello) {
+            Offer::Hybrid(_) => KeyShare::Hybrid(Box::new([7; 1088]), POINT),
+            Offer::X25519 => KeyShare::X25519(POINT),
+        };
+        let made = answer(&proven.hello, &keys[1], &share, &[5; 2600]);
+        prop_assert_eq!(check(&made, &keys[1], &greeting.random), Ok(Some(made.len())));
+        prop_assert_eq!(check(&made, &keys[0], &greeting.random), Err(AnswerError::Digest));
+    }
+
+    /// F-06: the hello ends where it ends, whatever follows it and however it is cut into records.
+    #[test]
+    fn f_06_hello_in_any_records_with_anything_behind(
+        seed: [u8; 32],
+        cuts in prop::collection::vec(1usize..2000, 0..15),
+        behind in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let key = SecretKey::new([1; 16]);
+        let greeting = greet(Shape::Modern, &key, "example.org", 5, &seed, &POINT);
+        let mut wire = Vec::new();
+        let mut rest = &greeting.wire[5..];
+        for cut in cuts {
+            if cut < rest.len() {
+                let (fragment, tail) = rest.split_at(cut);
+                wire.extend([0x16, 3, 1]);
+                wire.extend((fragment.len() as u16).to_be_bytes());
+                wire.extend(fragment);
+                rest = tail;
+            }
+        }
+        wire.extend([0x16, 3, 1]);
+        wire.extend((rest.len() as u16).to_be_bytes());
+        wire.extend(rest);
+        let len = wire.len();
+        prop_assert!(len <= MAX_HELLO_WIRE);
+        wire.extend(behind);
+        let Verdict::Hello(proven) = examine(&wire, &[key], TLS_ONLY) else {
+            return Err(TestCaseError::fail("not accepted"));
+        };
+        prop_assert_eq!(proven.wire_len, len);
+        prop_assert_eq!(proven.hello.random(), &greeting.random);
+    }
+
+    #[test]
+    fn a_41_arbitrary_hellos_are_safe(bytes in prop::collection::vec(any::<u8>(), 0..300), hello: bool, key: [u8; 16]) {
+        let mut bytes = bytes;
+        if hello {
+            let len = bytes.len().saturating_sub(5) as u16;
+            for (to, from) in bytes.iter_mut().zip([0x16, 3, 1, len.to_be_bytes()[0], len.to_be_bytes()[1], 1]) {
+                *to = from;
+            }
+        }
+        let key = SecretKey::new(key);
+        judged(&bytes, &key);
+        let _ = prove(&bytes, [&key]);
+        if let Some(hello) = ClientHello::parse(Cow::Borrowed(&bytes)) {
+            hello.cipher_suites().count();
+            let _ = hello.key_share(0x001d);
+        }
+        let _ = check(&bytes, &key, &[0; 32]);
+    }
+
+    /// A verdict never changes with more bytes, and an honest parse is reached with any mutation of a real hello.
+    #[test]
+    fn verdicts_are_final(seed: [u8; 32], at in 0usize..1700, flip in 1u8.., cut in 0usize..1900) {
+        let key = SecretKey::new([1; 16]);
+        let mut wire = greet(Shape::Modern, &key, "example.org", 5, &seed, &POINT).wire;
+        let place = at % wire.len();
+        wire[place] ^= flip;
+        let early = judged(&wire[..cut.min(wire.len())], &key);
+        let late = judged(&wire, &key);
+        // The four bytes of the time are authenticated by nothing.
+        prop_assert_eq!(late == "accept", (39..43).contains(&place), "byte {}", place);
+        prop_assert!(early == "need_more" || early == late);
+    }
+
+    /// records of any content, the stream comes back whatever the cut; small contents stay one record.
+    #[test]
+    fn a_36_records_in_any_cut(lens in prop::collection::vec(1usize..40_000, 1..4), step in 1usize..20_000) {
+        let mut wire = Vec::new();
+        let mut stream = Vec::new();
+        for (i, &len) in lens.iter().enumerate() {
+            let content = vec![i as u8; len];
+            let before = wire.len();
+            record::wrap(&content, &mut wire);
+            let records = (wire.len() - before - len) / record::HEADER_LEN;
+            prop_assert_eq!(records, len.div_ceil(record::MAX_RECORD));
+            stream.extend(content);
+        }
+        let mut reader = record::Reader::of_server();
+        let mut back: Vec<u8> = Vec::new();
+        for chunk in wire.chunks_mut(step) {
+            let len = reader.read(chunk).expect("legal");
+            back.extend(&chunk[..len]);
+        }
+        prop_assert_eq!(&back, &stream);
+
+        // Clients send shorter ones, and longer ones are refused.
+        let mut small = Vec::new();
+        for content in stream.chunks(2878) {
+            small.extend(record::header(content.len()));
+            small.extend(content);
+        }
+        let mut reader = record::Reader::of_client();
+        let mut read: Vec<u8> = Vec::new();
+        for chunk in small.chunks_mut(step) {
+            let len = reader.read(chunk).expect("legal");
+            read.extend(&chunk[..len]);
+        }
+        prop_assert_eq!(read, stream);
+    }
+
+    #[test]
+    fn arbitrary_records_are_safe(bytes in prop::collection::vec(any::<u8>(), 0..200), step in 1usize..50) {
+        let mut whole = bytes.clone();
+        let at_once = record::Reader::of_client().read(&mut whole);
+        let mut reader = record::Reader::of_client();
+        let mut total = Ok(0);
+        let mut pieces = bytes;
+        for chunk in pieces.chunks_mut(step) {
+            total = total.and_then(|sum| reader.read(chunk).map(|len| sum + len));
+        }
+        prop_assert_eq!(total, at_once);
+    }
+}

@@ -1,0 +1,79 @@
+//! Which addresses belong to a data-centre id.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use teleferry_proto::dc::DcId;
+
+use crate::config::{AddressPreference, Telegram};
+
+/// The address book of direct mode: what the operator configured, then what is built in.
+#[derive(Debug)]
+pub(crate) struct Book {
+    configured: BTreeMap<i16, Vec<SocketAddr>>,
+    default_dc: Option<DcId>,
+    prefer: AddressPreference,
+}
+
+/// Where a client that asked for some data centre is to be taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Destination {
+    /// The id to ask the data centre for: the client's own, or the default one in place of an unknown.
+    pub(crate) dc: DcId,
+    /// Addresses in the order to try them; may be empty when the preference rules all out.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// The client's own id is unknown.
+    pub(crate) unknown: bool,
+}
+
+impl Book {
+    /// The book that the settings describe.
+    pub(crate) fn new(settings: &Telegram) -> Self {
+        Self {
+            configured: settings.dc.clone(),
+            default_dc: settings.default_dc.map(DcId::new),
+            prefer: settings.prefer,
+        }
+    }
+
+    /// Where to take a client that asks for `dc`; `None` when it is unknown and there is no default.
+    pub(crate) fn look_up(&self, dc: DcId) -> Option<Destination> {
+        if let Some(addresses) = self.addresses(dc) {
+            return Some(Destination { dc, addresses, unknown: false });
+        }
+        let default = self.default_dc?;
+        Some(Destination { dc: default, addresses: self.addresses(default)?, unknown: true })
+    }
+
+    /// Configured for this very id, else for the same data centre without the media sign, else built in.
+    fn addresses(&self, dc: DcId) -> Option<Vec<SocketAddr>> {
+        let addresses = match self
+            .configured
+            .get(&dc.get())
+            .or_else(|| self.configured.get(&dc.get().saturating_abs()))
+        {
+            Some(configured) => configured.clone(),
+            None if dc.is_known() => dc.built_in_addresses().collect(),
+            None => return None,
+        };
+        Some(self.in_order(addresses))
+    }
+
+    fn in_order(&self, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        // Sorting is stable, and ports stay the outer order: a port that is blocked is blocked for both families.
+        match self.prefer {
+            AddressPreference::Ipv4 => sort_within_ports(&mut addresses, SocketAddr::is_ipv6),
+            AddressPreference::Ipv6 => sort_within_ports(&mut addresses, SocketAddr::is_ipv4),
+            AddressPreference::OnlyIpv4 => addresses.retain(SocketAddr::is_ipv4),
+            AddressPreference::OnlyIpv6 => addresses.retain(SocketAddr::is_ipv6),
+        }
+        addresses
+    }
+}
+
+/// Moves the addresses for which `last` holds behind the others, among neighbours of one port.
+fn sort_within_ports(addresses: &mut [SocketAddr], last: fn(&SocketAddr) -> bool) {
+    for same_port in addresses.chunk_by_mut(|a, b| a.port() == b.port()) {
+        same_port.sort_by_key(last);
+    }
+}

@@ -1,0 +1,251 @@
+//! At the door: from the first byte to a proven client, or to a stranger.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use teleferry_proto::accept::{
+    self, Inner, InnerError, Protocols, ProvenHeader, ProvenHello, Stranger, Verdict,
+};
+use teleferry_proto::cipher::CtrStream;
+use teleferry_proto::fake_tls::record;
+use teleferry_proto::fake_tls::server_hello::{self, Offer};
+use teleferry_proto::obfuscated::{Accepted, HEADER_LEN, Header};
+use teleferry_proto::per_sni;
+use teleferry_proto::secret::{HostName, SecretKey};
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+use tracing::info;
+
+use super::Connection;
+use super::key_share;
+use super::relay::misbehaviour;
+use crate::clock;
+use crate::config;
+use crate::entropy;
+use crate::gate::ClockWindow;
+use crate::net::Stream;
+use crate::observe::{CloseReason, Kind};
+use crate::shard::Expiry;
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// A client of ours.
+    Client(Box<Client>),
+    /// Nobody of ours, with every byte that came.
+    Stranger(Stranger, Vec<u8>),
+    /// It ended on the way.
+    Ended(CloseReason),
+}
+
+/// A proven client.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// What its header said.
+    pub(super) header: Header,
+    /// Decrypts what it sends.
+    pub(super) from_client: CtrStream,
+    /// Encrypts what it gets.
+    pub(super) to_client: CtrStream,
+    /// Takes its stream out of TLS records, with fake TLS.
+    pub(super) records: Option<record::Reader>,
+    /// What came behind the header, out of its records, still encrypted.
+    pub(super) early: Vec<u8>,
+}
+
+/// What a listener asks of those who come.
+#[derive(Debug)]
+pub(crate) struct Door {
+    /// Every secret that proves a client.
+    keys: Vec<SecretKey>,
+    protocols: Protocols,
+    window: ClockWindow,
+    /// Bytes in the encrypted part of an answer; see [`encrypted_len`].
+    encrypted_len: usize,
+}
+
+impl Door {
+    /// The door that a listener's settings describe.
+    pub(crate) fn new(listener: &config::Listener, handshake: &config::Handshake) -> Self {
+        let keys: Vec<_> = listener.secrets.iter().map(|secret| secret.key.clone()).collect();
+        Self {
+            encrypted_len: encrypted_len(listener.domain.as_ref().map_or("", HostName::as_str), keys.first()),
+            keys,
+            protocols: Protocols {
+                tls: listener.protocols.tls,
+                secure: listener.protocols.secure,
+                classic: listener.protocols.classic,
+            },
+            window: ClockWindow { past: handshake.clock_skew_past, future: handshake.clock_skew_future },
+        }
+    }
+}
+
+/// The length of the encrypted part of an answer: 2,500 to 3,600 bytes, as of a usual certificate chain. It belongs to
+/// the site, so it stays the same from start to start.
+fn encrypted_len(domain: &str, key: Option<&SecretKey>) -> usize {
+    let key = key.map_or(&[0; 16], SecretKey::as_bytes);
+    let hash = per_sni::derive(&SecretKey::new(*key), "length of the encrypted flight", domain.as_bytes());
+    let [a, b, ..] = *hash.as_bytes();
+    2500 + usize::from(u16::from_le_bytes([a, b]) % 1101)
+}
+
+/// As that of a server with an ECDSA certificate, the length varies by one with the signature.
+const fn with_signature_jitter(len: usize, draw: u8) -> usize {
+    match draw {
+        0..=61 => len - 1,
+        62..=194 => len,
+        195.. => len + 1,
+    }
+}
+
+/// Waits until a connection proves itself or shows that it does not; answers a proven hello.
+pub(super) async fn knock(connection: &Connection, stream: &mut Stream) -> Outcome {
+    let mut first_bytes = Vec::new();
+    let proving = prove(connection, stream, &mut first_bytes);
+    let entry = match connection.alarm().within(proving).await {
+        Ok(Entry::Header(client)) => return Outcome::Client(client),
+        Ok(Entry::Hello(entry)) => entry,
+        Ok(Entry::Stranger(reason)) => return Outcome::Stranger(reason, first_bytes),
+        Ok(Entry::Ended(reason)) => return Outcome::Ended(reason),
+        Err(Expiry::Deadline) => return Outcome::Stranger(Stranger::HandshakeTimeout, first_bytes),
+        Err(Expiry::Drained) => return Outcome::Ended(CloseReason::proxy(Kind::Drained)),
+    };
+    let door = connection.listener().door();
+    let Some(key) = door.keys.get(entry.secret) else {
+        return Outcome::Ended(CloseReason::proxy(Kind::Fault));
+    };
+    let behind = first_bytes.split_off(entry.hello_len);
+    drop(first_bytes);
+    match connection.alarm().within(answered(connection, stream, &entry.answer, behind, key)).await {
+        Ok(Ok(client)) => Outcome::Client(client),
+        Ok(Err(reason)) => Outcome::Ended(reason),
+        Err(expiry) => {
+            Outcome::Ended(connection.expired(expiry, CloseReason::client(Kind::HandshakeTimeout)))
+        }
+    }
+}
+
+/// What the first bytes led to.
+enum Entry {
+    Header(Box<Client>),
+    Hello(Admitted),
+    Stranger(Stranger),
+    Ended(CloseReason),
+}
+
+/// A hello that may come in, and what to say to it.
+struct Admitted {
+    secret: usize,
+    hello_len: usize,
+    answer: Vec<u8>,
+}
+
+/// Reads until there is a verdict on the first bytes.
+async fn prove(connection: &Connection, stream: &mut Stream, first_bytes: &mut Vec<u8>) -> Entry {
+    let door = connection.listener().door();
+    loop {
+        match std::future::poll_fn(|cx| read_some(connection, stream, first_bytes, cx)).await {
+            Err(_) => return Entry::Ended(CloseReason::client(Kind::Reset)),
+            Ok(0) => return Entry::Stranger(Stranger::Gone),
+            Ok(_) => {}
+        }
+        match accept::examine(first_bytes, &door.keys, door.protocols) {
+            Verdict::NeedMore => {}
+            Verdict::Stranger(reason) => return Entry::Stranger(reason),
+            Verdict::Header(ProvenHeader { accepted, .. }) => {
+                let early = first_bytes.split_off(HEADER_LEN);
+                return Entry::Header(Box::new(Client::new(accepted, None, early)));
+            }
+            Verdict::Hello(proven) => return admit(connection, &proven),
+        }
+    }
+}
+
+/// A hello is proven: may it come in, and if so, with what answer?
+fn admit(connection: &Connection, proven: &ProvenHello<'_>) -> Entry {
+    let door = connection.listener().door();
+    let now = clock::unix_time();
+    if !door.window.admits(proven.proof.unix_time, now) {
+        if let Some(more) = connection.shard().throttles.skewed_clock.pass(clock::now()) {
+            let ahead = i64::from(proven.proof.unix_time) - now as i64;
+            info!(
+                session = connection.id(),
+                seconds_ahead = ahead,
+                more,
+                "a client's clock, or ours, is wrong"
+            );
+        }
+        return Entry::Stranger(Stranger::TlsTime);
+    }
+    let (Some(key), Ok(share)) = (door.keys.get(proven.secret), key_share::make(Offer::of(&proven.hello)))
+    else {
+        return Entry::Ended(CloseReason::proxy(Kind::Fault));
+    };
+    let [draw] = entropy::array();
+    let mut encrypted = vec![0; with_signature_jitter(door.encrypted_len, draw)];
+    entropy::fill(&mut encrypted);
+    Entry::Hello(Admitted {
+        secret: proven.secret,
+        hello_len: proven.wire_len,
+        answer: server_hello::answer(&proven.hello, key, &share, &encrypted),
+    })
+}
+
+/// Sends the answer in one write, then waits for the header inside TLS records.
+async fn answered(
+    connection: &Connection,
+    stream: &mut Stream,
+    answer: &[u8],
+    mut behind: Vec<u8>,
+    key: &SecretKey,
+) -> Result<Box<Client>, CloseReason> {
+    let reset = |_| CloseReason::client(Kind::Reset);
+    stream.write_all(answer).await.map_err(reset)?;
+    let mut inner = Inner::new();
+    loop {
+        if let Some((accepted, early)) = inner.receive(&mut behind, key).map_err(refused)? {
+            let early = behind.get(early).unwrap_or_default().to_vec();
+            return Ok(Box::new(Client::new(accepted, Some(inner.into_records()), early)));
+        }
+        behind.clear();
+        if std::future::poll_fn(|cx| read_some(connection, stream, &mut behind, cx)).await.map_err(reset)?
+            == 0
+        {
+            return Err(CloseReason::client(Kind::Closed));
+        }
+    }
+}
+
+fn refused(error: InnerError) -> CloseReason {
+    match error {
+        InnerError::Record(error) => misbehaviour(error.into()),
+        _ => CloseReason::client(Kind::HeaderTag),
+    }
+}
+
+/// Reads what there is, through the shard's scratch buffer, and appends it. 0: the other end has ended.
+fn read_some(
+    connection: &Connection,
+    stream: &mut Stream,
+    bytes: &mut Vec<u8>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut scratch = connection.shard().scratch();
+    let mut read = ReadBuf::new(&mut scratch);
+    ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+    bytes.extend_from_slice(read.filled());
+    Poll::Ready(Ok(read.filled().len()))
+}
+
+impl Client {
+    fn new(accepted: Accepted, records: Option<record::Reader>, early: Vec<u8>) -> Self {
+        Self {
+            header: accepted.header,
+            from_client: accepted.from_client,
+            to_client: accepted.to_client,
+            records,
+            early,
+        }
+    }
+}

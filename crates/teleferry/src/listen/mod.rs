@@ -1,0 +1,9 @@
+//! Listening sockets, and taking connections from them.
+
+mod accept;
+mod ceiling;
+mod socket;
+
+pub(crate) use accept::accept_loop;
+pub(crate) use ceiling::{Ceiling, Place};
+pub(crate) use socket::{ListeningSocket, open};

@@ -1,0 +1,186 @@
+//! Opening listening sockets.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::ListenAddress;
+use crate::net::SocketKind;
+use crate::sys;
+
+/// Connections that wait in the kernel for a shard to take them. (The kernel lowers it to net.core.somaxconn.)
+const BACKLOG: i32 = 4096;
+
+/// How long bytes may stay unacknowledged before the kernel gives a connection up. No keepalive probes: a web site would
+/// not send them.
+const USER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One shard's end of a listening address.
+#[derive(Debug)]
+pub(crate) struct ListeningSocket {
+    /// The socket, listening and non-blocking.
+    pub(crate) fd: OwnedFd,
+    /// What it accepts.
+    pub(crate) kind: SocketKind,
+}
+
+/// A listening address as it was really opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The address; the port that the kernel chose in place of 0.
+    pub(crate) address: ListenAddress,
+    /// One socket for each shard.
+    pub(crate) sockets: Vec<ListeningSocket>,
+}
+
+/// Opens an address for `shards` shards. TCP gets a socket of its own for each, among which the kernel spreads
+/// connections; a unix socket and those that systemd opened are one that they share.
+///
+/// # Errors
+/// What the system says: the address is in use, or is not ours, or the port needs a privilege, or systemd gave nothing of
+/// that name.
+pub(crate) fn open(address: &ListenAddress, shards: usize) -> io::Result<Opened> {
+    match address {
+        ListenAddress::Inet(address) => open_inet(*address, shards),
+        ListenAddress::Unix(path) => {
+            remove_stale(path)?;
+            let listener = UnixListener::bind(path)?;
+            listener.set_nonblocking(true)?;
+            share(address, &[listener.into()], shards)
+        }
+        ListenAddress::Systemd(name) => share(address, &sys::activated(name)?, shards),
+    }
+}
+
+fn open_inet(address: SocketAddr, shards: usize) -> io::Result<Opened> {
+    // Sockets that share a port would also join another process that does; a socket that does not tells.
+    bind(address, false)?;
+    let first = bind(address, true)?;
+    let address = local_address(&first)?;
+    let mut sockets = vec![first];
+    for _ in 1..shards {
+        sockets.push(bind(address, true)?);
+    }
+    let sockets = sockets.into_iter().map(|socket| {
+        socket.listen(BACKLOG)?;
+        Ok(ListeningSocket { fd: socket.into(), kind: SocketKind::Tcp })
+    });
+    Ok(Opened { address: ListenAddress::Inet(address), sockets: sockets.collect::<io::Result<_>>()? })
+}
+
+fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        // "[::]" serves IPv4 too.
+        socket.set_only_v6(false)?;
+    }
+    set_inherited(&socket)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Options that accepted sockets inherit, which spares two calls a client.
+fn set_inherited(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
+fn local_address(socket: &Socket) -> io::Result<SocketAddr> {
+    socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+/// Gives every shard its own descriptor of sockets that cannot be opened twice.
+fn share(address: &ListenAddress, listening: &[OwnedFd], shards: usize) -> io::Result<Opened> {
+    let mut sockets = Vec::new();
+    for _ in 0..shards {
+        for fd in listening {
+            let socket = Socket::from(fd.as_fd().try_clone_to_owned()?);
+            socket.set_nonblocking(true)?;
+            let kind = if socket.local_addr()?.is_unix() { SocketKind::Unix } else { SocketKind::Tcp };
+            if kind == SocketKind::Tcp {
+                set_inherited(&socket)?;
+            }
+            sockets.push(ListeningSocket { fd: socket.into(), kind });
+        }
+    }
+    Ok(Opened { address: address.clone(), sockets })
+}
+
+/// Removes a unix socket that a process left behind. One that somebody listens on stays, and opening it fails.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if is_socket && std::os::unix::net::UnixStream::connect(path).err().is_some_and(refused) {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+    fn port(address: &ListenAddress) -> u16 {
+        let ListenAddress::Inet(address) = address else { panic!("{address:?}") };
+        address.port()
+    }
+
+    fn local_port(socket: ListeningSocket) -> u16 {
+        local_address(&socket.fd.into()).expect("address").port()
+    }
+
+    #[test]
+    fn all_shards_share_one_port() {
+        let opened = open_inet(ANY, 3).expect("open");
+        let expected = port(&opened.address);
+        assert_ne!(expected, 0);
+        let ports: Vec<_> = opened.sockets.into_iter().map(local_port).collect();
+        assert_eq!(ports, [expected; 3]);
+    }
+
+    #[test]
+    fn an_address_in_use_is_an_error_though_the_other_shares_it() {
+        let other = open_inet(ANY, 1).expect("open");
+        let ListenAddress::Inet(taken) = other.address else { panic!("not TCP") };
+        assert_eq!(open_inet(taken, 1).expect_err("taken").kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn accepted_sockets_inherit_their_options() {
+        let mut opened = open_inet(ANY, 1).expect("open");
+        let listener: std::net::TcpListener = opened.sockets.remove(0).fd.into();
+        listener.set_nonblocking(false).expect("option");
+        let _client = std::net::TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+        let accepted = Socket::from(listener.accept().expect("accept").0);
+        assert!(accepted.tcp_nodelay().expect("option"));
+        assert_eq!(accepted.tcp_user_timeout().expect("option"), Some(USER_TIMEOUT));
+        assert!(!accepted.keepalive().expect("option"));
+    }
+
+    #[test]
+    fn a_unix_socket_is_shared_and_a_stale_one_replaced() {
+        let directory = tempfile::tempdir().expect("directory");
+        let address = ListenAddress::Unix(directory.path().join("door"));
+        let opened = open(&address, 2).expect("open");
+        assert_eq!(
+            opened.sockets.iter().map(|socket| socket.kind).collect::<Vec<_>>(),
+            [SocketKind::Unix; 2]
+        );
+        assert_eq!(open(&address, 1).expect_err("in use").kind(), io::ErrorKind::AddrInUse);
+        drop(opened);
+        open(&address, 1).expect("nobody listens there any more");
+    }
+}

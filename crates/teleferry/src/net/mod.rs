@@ -1,0 +1,10 @@
+//! Opening connections, and the bytes that a socket would not take.
+
+mod dial;
+mod outbox;
+mod stream;
+
+pub(crate) use dial::{DialError, dial};
+pub(crate) use outbox::Outbox;
+pub(crate) use stream::Peer;
+pub(crate) use stream::{SocketKind, Stream};

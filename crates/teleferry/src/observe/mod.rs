@@ -1,0 +1,12 @@
+//! What the server tells of itself: why connections end, how many of each kind there were, and what may be shown of an
+//! address.
+
+mod counters;
+mod reason;
+mod redact;
+mod throttle;
+
+pub use counters::{Counts, ListenerCounters, Protocol};
+pub use reason::{CloseReason, Kind, Side};
+pub(crate) use redact::Masked;
+pub(crate) use throttle::Throttle;

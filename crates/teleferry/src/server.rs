@@ -1,0 +1,210 @@
+//! The whole server: opens what the settings name, starts the shards, stops them.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+use crate::backend::Book;
+use crate::client::Door;
+use crate::config::{ListenAddress, Snapshot};
+use crate::cover;
+use crate::listen::{self, Ceiling};
+use crate::observe::{Counts, ListenerCounters};
+use crate::shard::{self, Phase, Seat};
+
+/// What all shards share. Immutable, or touched once a connection.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The settings.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Where the data centres are.
+    pub(crate) book: Book,
+    /// Where the cover site is.
+    pub(crate) cover: cover::Site,
+    /// The ceiling over all listeners.
+    pub(crate) ceiling: Ceiling,
+    /// One door a listener.
+    pub(crate) doors: Vec<Door>,
+    /// One ceiling a listener.
+    pub(crate) listener_ceilings: Vec<Ceiling>,
+}
+
+/// A running server. Dropping it without [`stop`](Self::stop) cuts every connection.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    phase: watch::Sender<Phase>,
+    threads: Vec<JoinHandle<()>>,
+    addresses: Vec<(String, ListenAddress)>,
+    /// By listener, then by shard.
+    counters: Vec<Vec<Arc<ListenerCounters>>>,
+}
+
+/// Ends the waiting for connections that may end by themselves.
+#[derive(Debug, Clone)]
+pub struct Stopper(watch::Sender<Phase>);
+
+impl Stopper {
+    /// Ends every connection now.
+    pub fn stop_now(&self) {
+        self.0.send_replace(Phase::Closing);
+    }
+}
+
+/// Why the server could not start. Nothing is left open.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A listener's address cannot be opened.
+    Listen {
+        /// The listener's name.
+        listener: String,
+        /// The address.
+        address: ListenAddress,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// No thread could be started.
+    Thread(io::Error),
+}
+
+impl Server {
+    /// Opens every listener and starts the shards. Returns once all listen; needs no network.
+    ///
+    /// # Errors
+    /// An address cannot be opened, or the system refuses a thread.
+    pub fn start(snapshot: Arc<Snapshot>) -> Result<Self, StartError> {
+        let shards = worker_count(snapshot.server.workers);
+        let (mut seats, addresses) = open_listeners(&snapshot, shards)?;
+        let counters: Vec<Vec<Arc<ListenerCounters>>> =
+            snapshot.listeners.iter().map(|_| (0..shards).map(|_| Arc::default()).collect()).collect();
+        for seat in &mut seats {
+            seat.counters = counters.iter().map(|of_shards| Arc::clone(&of_shards[seat.number])).collect();
+        }
+        let (phase, receiver) = watch::channel(Phase::Running);
+        let shared = Arc::new(Shared {
+            book: Book::new(&snapshot.telegram),
+            cover: cover::Site::start(&snapshot.cover, receiver.clone()).map_err(StartError::Thread)?,
+            doors: snapshot.listeners.iter().map(|l| Door::new(l, &snapshot.handshake)).collect(),
+            ceiling: Ceiling::new(snapshot.server.max_connections),
+            listener_ceilings: snapshot.listeners.iter().map(|l| Ceiling::new(l.max_connections)).collect(),
+            snapshot,
+        });
+        let mut server = Self { shared, phase, threads: Vec::new(), addresses, counters };
+        for seat in seats {
+            let thread = shard::start(seat, Arc::clone(&server.shared), receiver.clone());
+            server.threads.push(thread.map_err(StartError::Thread)?);
+        }
+        Ok(server)
+    }
+
+    /// Every open address with the name of its listener.
+    #[must_use]
+    pub fn addresses(&self) -> &[(String, ListenAddress)] {
+        &self.addresses
+    }
+
+    /// The counters of one listener, summed over the shards; `None` when there is no listener of that name.
+    #[must_use]
+    pub fn counts(&self, listener: &str) -> Option<Counts> {
+        let index = self.shared.snapshot.listeners.iter().position(|l| l.name == listener)?;
+        let mut counts = Counts::default();
+        for shard in self.counters.get(index)? {
+            counts.add(shard);
+        }
+        Some(counts)
+    }
+
+    /// A way to stop at once while [`stop`](Self::stop) still waits.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.phase.clone())
+    }
+
+    /// Stops: accepts nothing more, lets connections end by themselves for the configured time, then ends them. Blocks
+    /// until all is over.
+    pub fn stop(mut self) {
+        self.phase.send_replace(Phase::Draining);
+        let threads = std::mem::take(&mut self.threads);
+        let (all_over, over) = std::sync::mpsc::channel::<()>();
+        let joining = std::thread::spawn(move || {
+            for thread in threads {
+                // A shard that panicked is over too.
+                let _ = thread.join();
+            }
+            drop(all_over);
+        });
+        if over.recv_timeout(self.shared.snapshot.server.drain)
+            == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+        {
+            self.phase.send_replace(Phase::Closing);
+        }
+        let _ = joining.join();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.phase.send_replace(Phase::Closing);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The number of shards: as configured, or one a core.
+fn worker_count(configured: usize) -> usize {
+    match configured {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    }
+}
+
+type Opened = (Vec<Seat>, Vec<(String, ListenAddress)>);
+
+fn open_listeners(snapshot: &Snapshot, shards: usize) -> Result<Opened, StartError> {
+    let mut seats: Vec<_> =
+        (0..shards).map(|number| Seat { number, sockets: Vec::new(), counters: Vec::new() }).collect();
+    let mut addresses = Vec::new();
+    for (index, listener) in snapshot.listeners.iter().enumerate() {
+        for address in &listener.addresses {
+            let opened = listen::open(address, shards).map_err(|error| StartError::Listen {
+                listener: listener.name.clone(),
+                address: address.clone(),
+                error,
+            })?;
+            addresses.push((listener.name.clone(), opened.address));
+            for (socket, shard) in opened.sockets.into_iter().zip((0..shards).cycle()) {
+                seats[shard].sockets.push((index, socket));
+            }
+        }
+    }
+    Ok((seats, addresses))
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { listener, address, error } => {
+                write!(f, "listener \"{listener}\" cannot open {address}: {error}")?;
+                let advice = match error.kind() {
+                    io::ErrorKind::AddrInUse => {
+                        "another program listens there: stop it, or choose another port"
+                    }
+                    io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
+                    io::ErrorKind::PermissionDenied => {
+                        "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE"
+                    }
+                    _ => return Ok(()),
+                };
+                write!(f, " ({advice})")
+            }
+            Self::Thread(error) => write!(f, "no worker thread can be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}

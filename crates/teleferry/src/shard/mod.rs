@@ -1,0 +1,185 @@
+//! Worker threads. Each has its own single-threaded runtime, its own listening sockets and its own sessions: a session
+//! lives and dies on one shard, and nothing on its data path is shared with another.
+
+mod sweep;
+mod thread;
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+
+pub(crate) use sweep::{Alarm, Expiry};
+pub(crate) use thread::{Seat, start};
+
+use crate::backend::Health;
+use crate::client::Door;
+use crate::config::Snapshot;
+use crate::listen::Ceiling;
+use crate::observe::{ListenerCounters, Throttle};
+use crate::server::Shared;
+use sweep::Sweep;
+
+/// Bytes of the scratch buffer that every read of a shard goes through: enough for the largest TLS record (16,406 bytes)
+/// and the headroom in front of it. 16 KiB a read is where more stops to pay.
+const SCRATCH: usize = 17 << 10;
+
+/// How far the server is with stopping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Accepting and relaying.
+    Running,
+    /// No new connections; those that are there may end by themselves.
+    Draining,
+    /// Everything ends now.
+    Closing,
+}
+
+/// What the sessions of one thread share.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    /// What all shards share.
+    pub(crate) shared: Arc<Shared>,
+    /// Log lines that strangers can cause.
+    pub(crate) throttles: Throttles,
+    /// Which addresses of data centres failed lately.
+    pub(crate) health: Health,
+    sweep: Rc<Sweep>,
+    scratch: RefCell<Box<[u8]>>,
+    phase: watch::Receiver<Phase>,
+    live: Live,
+    next_session: Cell<u64>,
+}
+
+/// One for each kind of log line that is said at `warn` and that others can cause.
+#[derive(Debug, Default)]
+pub(crate) struct Throttles {
+    /// The cover site cannot be reached.
+    pub(crate) cover_unreachable: Throttle,
+    /// A data centre cannot be reached.
+    pub(crate) dc_unreachable: Throttle,
+    /// A data centre took a request and answered nothing.
+    pub(crate) dc_silent: Throttle,
+    /// A client asked for an unknown data centre.
+    pub(crate) dc_unknown: Throttle,
+    /// The system has no descriptor or memory left.
+    pub(crate) exhausted: Throttle,
+    /// Hellos whose time is outside the window.
+    pub(crate) skewed_clock: Throttle,
+}
+
+/// A listener as one shard sees it.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    shared: Arc<Shared>,
+    index: usize,
+    /// This shard's counters.
+    pub(crate) counters: Arc<ListenerCounters>,
+}
+
+/// The moment when the server stops accepting, to be waited for over and over.
+#[derive(Debug)]
+pub(crate) struct Stopping(watch::Receiver<Phase>);
+
+impl Stopping {
+    /// Resolves once the server does not run any more.
+    pub(crate) async fn wait(&mut self) {
+        // The sender lives as long as the server; were it gone, stopping is right too.
+        let _ = self.0.wait_for(|phase| *phase != Phase::Running).await;
+    }
+}
+
+/// How many connections live on the shard.
+#[derive(Debug, Default)]
+struct Live {
+    count: Cell<usize>,
+    none_left: Notify,
+}
+
+/// A connection's share in [`Live`]. Given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Alive(Rc<Shard>);
+
+impl Shard {
+    fn new(shared: Arc<Shared>, phase: watch::Receiver<Phase>, number: usize) -> Self {
+        Self {
+            shared,
+            throttles: Throttles::default(),
+            health: Health::default(),
+            sweep: Rc::default(),
+            scratch: RefCell::new(vec![0; SCRATCH].into()),
+            phase,
+            live: Live::default(),
+            next_session: Cell::new((number as u64) << 48),
+        }
+    }
+
+    /// The settings in force.
+    pub(crate) fn settings(&self) -> &Snapshot {
+        &self.shared.snapshot
+    }
+
+    /// The ceiling over all listeners.
+    pub(crate) fn ceiling(&self) -> &Ceiling {
+        &self.shared.ceiling
+    }
+
+    /// A new deadline, not set.
+    pub(crate) fn alarm(&self) -> Alarm {
+        self.sweep.alarm()
+    }
+
+    /// The shard's one read buffer. Never held across an await.
+    pub(crate) fn scratch(&self) -> RefMut<'_, Box<[u8]>> {
+        self.scratch.borrow_mut()
+    }
+
+    /// The moment when the server stops accepting.
+    pub(crate) fn stopping(&self) -> Stopping {
+        Stopping(self.phase.clone())
+    }
+
+    /// A number for a new session, unique in this process.
+    pub(crate) fn next_session(&self) -> u64 {
+        self.next_session.replace(self.next_session.get() + 1)
+    }
+
+    /// Counts a connection as living here.
+    pub(crate) fn alive(self: &Rc<Self>) -> Alive {
+        self.live.count.set(self.live.count.get() + 1);
+        Alive(Rc::clone(self))
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        let live = &self.0.live;
+        live.count.set(live.count.get() - 1);
+        if live.count.get() == 0 {
+            live.none_left.notify_one();
+        }
+    }
+}
+
+impl Listener {
+    /// What the operator said of it.
+    pub(crate) fn settings(&self) -> &crate::config::Listener {
+        &self.shared.snapshot.listeners[self.index]
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.settings().name
+    }
+
+    /// What it asks of those who come.
+    pub(crate) fn door(&self) -> &Door {
+        &self.shared.doors[self.index]
+    }
+
+    /// Its own ceiling.
+    pub(crate) fn ceiling(&self) -> &Ceiling {
+        &self.shared.listener_ceilings[self.index]
+    }
+}
