@@ -15,7 +15,7 @@ use crate::state::{self, Generated};
 #[derive(Args)]
 pub(super) struct Flags {
     /// The configuration file; without one, the other flags and the state directory decide
-    #[arg(long, value_name = "FILE", env = "TELEFERRY_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "TELEFERRY_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
 
     /// An address to listen on, such as [::]:443; can be given several times
