@@ -1,6 +1,7 @@
 //! The server: everything that touches a socket, a clock or a file.
 
 mod backend;
+pub mod cli;
 mod client;
 pub mod clock;
 pub mod config;
@@ -14,4 +15,5 @@ pub mod observe;
 pub mod process;
 pub mod server;
 mod shard;
+pub mod state;
 mod sys;

@@ -14,15 +14,16 @@ use tokio::net::TcpStream;
 
 use super::PATIENCE;
 use crate::config::{
-    AddressPreference, Cover, CoverTarget, Handshake, ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret,
-    Protocols, Relay, Server as ServerSettings, Snapshot, Telegram as TelegramSettings,
+    AddressPreference, Cover, CoverTarget, Handshake, ListenAddress, Listener, Log, LogFormat, Mode,
+    NamedSecret, Protocols, Relay, Server as ServerSettings, Snapshot, Telegram as TelegramSettings,
 };
 use crate::entropy;
 use crate::server::Server;
 
 /// What the stranger asks for, and what the site answers.
 const QUESTION: &[u8] = b"GET / HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n";
-const PAGE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\nConnection: close\r\n\r\nAn ordinary site.\r\n";
+const PAGE: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\nConnection: close\r\n\r\nAn ordinary site.\r\n";
 
 /// Telegram, the cover site, and the proxy between them and the clients. All of it ends when it is dropped.
 pub(super) struct Stage {
@@ -68,7 +69,10 @@ impl Stage {
 
 impl std::fmt::Debug for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stage").field("proxy", &self.proxy).field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("Stage")
+            .field("proxy", &self.proxy)
+            .field("server", &self.server)
+            .finish_non_exhaustive()
     }
 }
 
@@ -112,7 +116,11 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
             target: Some(CoverTarget::HostPort(cover.ip().to_string(), cover.port())),
             connect_timeout: minute,
         },
-        handshake: Handshake { timeout: minute, clock_skew_past: minute * 10, clock_skew_future: minute * 20 },
+        handshake: Handshake {
+            timeout: minute,
+            clock_skew_past: minute * 10,
+            clock_skew_future: minute * 20,
+        },
         relay: Relay { idle_timeout: minute },
         log: Log { level: tracing::Level::ERROR, format: LogFormat::Text, mask_addresses: true },
     })
