@@ -21,7 +21,8 @@ use crate::entropy;
 use crate::server::Server;
 
 /// What the stranger asks for, and what the site answers.
-const QUESTION: &[u8] = b"GET / HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n";
+const QUESTION: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: a stranger\r\nAccept: */*\r\nConnection: close\r\n\r\n";
 const PAGE: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\nConnection: close\r\n\r\nAn ordinary site.\r\n";
 
