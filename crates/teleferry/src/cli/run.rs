@@ -16,7 +16,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.flags.settings(Absent::Make)?;
-    logging::start(&settings.snapshot.log).map_err(|error| Failure::Run(error.into()))?;
+    let _writing = logging::start(&settings.snapshot.log).map_err(|error| Failure::Run(error.into()))?;
     for warning in &settings.warnings {
         warn!("{warning}");
     }
