@@ -319,9 +319,9 @@ mod tests {
                 bytes.splice(..0, KEY_ID);
             }
             if let Some(packet) = Packet::parse(&bytes) {
-                Command::decode(&packet);
+                let _ = Command::decode(&packet);
             }
-            Report::decode(&bytes);
+            let _ = Report::decode(&bytes);
         }
 
         #[test]

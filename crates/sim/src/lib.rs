@@ -4,6 +4,7 @@
 //! Start [`telegram::Telegram`], point a proxy at its addresses, connect a client through it, and compare what the client
 //! got with what the data centre's counters say.
 
+pub mod client;
 mod clock;
 pub mod command;
 pub mod dc;
