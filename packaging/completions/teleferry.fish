@@ -34,7 +34,7 @@ complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "completions" -d
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "man" -d 'Prints the manual page'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l config -d 'The configuration file; without one, the other flags and the state directory decide' -r -F
-complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l listen -d 'An address to listen on, such as [::]:443; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l domain -d 'The cover domain: the site that fake-TLS clients seem to visit' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l ad-tag -d 'Not yet supported' -r
@@ -43,7 +43,7 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l mode -d 'How
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l state-dir -d 'Where state is kept from one start to the next' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l config -d 'The configuration file; without one, the other flags and the state directory decide' -r -F
-complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l listen -d 'An address to listen on, such as [::]:443; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l domain -d 'The cover domain: the site that fake-TLS clients seem to visit' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l ad-tag -d 'Not yet supported' -r
@@ -53,7 +53,7 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l state-dir 
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l explain -d 'Tells every key of the configuration with its type, its default and its meaning, and checks nothing'
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l config -d 'The configuration file; without one, the other flags and the state directory decide' -r -F
-complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l listen -d 'An address to listen on, such as [::]:443; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l domain -d 'The cover domain: the site that fake-TLS clients seem to visit' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l ad-tag -d 'Not yet supported' -r

@@ -18,7 +18,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "FILE", env = "TELEFERRY_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
 
-    /// An address to listen on, such as [::]:443; can be given several times
+    /// An address to listen on, such as `[::]:443`; can be given several times
     #[arg(long, value_name = "ADDR", value_parser = config::listen_address)]
     listen: Vec<ListenAddress>,
 
@@ -77,17 +77,23 @@ impl Flags {
             std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
         });
         let flags = self.overrides()?;
-        match &self.config {
+        let mut settings = match &self.config {
             Some(file) => {
                 let snapshot = config::load(file, &flags, &default_state_dir)?;
                 let warnings = variables
                     .set
                     .iter()
                     .map(|name| format!("{name} is not used, because a configuration file was named"));
-                Ok(Settings { snapshot, warnings: warnings.collect() })
+                Settings { snapshot, warnings: warnings.collect() }
             }
-            None => without_file(flags, variables, &default_state_dir, absent),
+            None => without_file(flags, variables, &default_state_dir, absent)?,
+        };
+        if settings.snapshot.cover.target.is_none() {
+            settings.warnings.push(
+                "there is no cover site: whoever is not a client has the connection closed, which tells a probe that this is no web server (set `cover.target` in a configuration file)".to_owned(),
+            );
         }
+        Ok(settings)
     }
 
     fn overrides(&self) -> Result<Overrides, Failure> {
