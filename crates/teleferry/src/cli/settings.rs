@@ -9,7 +9,7 @@ use teleferry_proto::secret::HostName;
 use super::container::Variables;
 use super::failure::Failure;
 use crate::config::{self, ConfigError, ListenAddress, Mode, Overrides, Protocol, Protocols, Snapshot};
-use crate::state::{self, Generated};
+use crate::state::{self, Generated, Listening};
 
 /// The flags that `run`, `check` and `link` share. No `Debug`: one of them is a secret.
 #[derive(Args)]
@@ -135,6 +135,11 @@ fn without_file(
         if overrides.secret.is_none() {
             overrides.secret = Some(made.secret);
         }
+    }
+    if overrides.addresses.is_empty() && absent == Absent::Refuse {
+        // Who only looks may be another user than the one who runs: where it listens was written down.
+        let directory = overrides.state_dir.as_deref().unwrap_or(default_state_dir);
+        overrides.addresses = Listening::load(directory).of(config::DEFAULT_LISTENER).collect();
     }
     if overrides.addresses.is_empty() {
         overrides.addresses = vec![ListenAddress::Inet(address_that_may_be_opened())];
