@@ -7,8 +7,11 @@
 pub mod client;
 mod clock;
 pub mod command;
+pub mod cover;
 pub mod dc;
 mod entropy;
+pub mod limits;
 mod mtproto;
 pub mod pattern;
+pub mod relay;
 pub mod telegram;

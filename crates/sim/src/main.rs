@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
+use teleferry_sim::limits;
 use teleferry_sim::telegram::{Options, Telegram};
 use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,6 +60,7 @@ fn run(options: &Serve) -> io::Result<()> {
 }
 
 async fn serve(options: &Serve) -> io::Result<()> {
+    limits::raise_open_files();
     let mut listen = vec![options.listen_ip];
     if options.ipv6 {
         listen.push(Ipv6Addr::LOCALHOST.into());

@@ -6,6 +6,7 @@ mod client;
 pub mod clock;
 pub mod config;
 mod cover;
+pub mod demo;
 mod entropy;
 mod gate;
 mod listen;

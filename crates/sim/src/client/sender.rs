@@ -3,7 +3,7 @@
 use teleferry_proto::cipher::CtrStream;
 use teleferry_proto::fake_tls::record::{self, CHANGE_CIPHER_SPEC_RECORD};
 use teleferry_proto::obfuscated::HEADER_LEN;
-use teleferry_proto::transport::{self, Framing};
+use teleferry_proto::transport::{self, Framing, MAX_CLIENT_MESSAGE};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
@@ -62,8 +62,11 @@ impl Sender {
     /// One message as it goes on the wire, with whatever has to go before it. The caller sends it, in this order and
     /// whole, or the stream cannot be read any more.
     pub fn encode(&mut self, message: &[u8], quick_ack: bool) -> Vec<u8> {
-        let [len, padding @ ..] = entropy::bytes::<16>();
-        let padding = if self.framing == Framing::Padded { &padding[..usize::from(len & 15)] } else { &[] };
+        let [random, padding @ ..] = entropy::bytes::<16>();
+        // Whole words of padding count as message for the receiver, and must not make it too long.
+        let room = (MAX_CLIENT_MESSAGE + 3).saturating_sub(message.len());
+        let len = if self.framing == Framing::Padded { usize::from(random & 15).min(room) } else { 0 };
+        let padding = &padding[..len];
         let mut frame = Vec::with_capacity(message.len() + 32);
         transport::encode(self.framing, message, quick_ack, padding, &mut frame);
         self.encode_stream(&frame)

@@ -6,6 +6,8 @@ mod exchange;
 mod requests;
 mod rsa;
 mod session;
+#[cfg(test)]
+mod test_client;
 mod tl;
 
 pub(crate) use exchange::{Exchange, Step};

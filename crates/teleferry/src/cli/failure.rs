@@ -18,6 +18,8 @@ pub enum Failure {
     Output(io::Error),
     /// It went wrong while running.
     Run(Box<dyn Error + Send + Sync>),
+    /// It failed, and its output has said so.
+    Told,
     /// It was asked for something that cannot be. The text is a sentence without a full stop.
     Usage(String),
 }
@@ -37,7 +39,7 @@ impl Failure {
             Self::Config(_) | Self::Usage(_) => 2,
             // Whoever read our output has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Output(_) | Self::Run(_) => 1,
+            Self::Output(_) | Self::Run(_) | Self::Told => 1,
         }
     }
 
@@ -48,6 +50,7 @@ impl Failure {
                 writeln!(out, "{}", problems.render(colour(out)))
             }
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Self::Told => Ok(()),
             Self::Config(error) => write_chain(out, error),
             Self::Output(error) => writeln!(out, "error: the output cannot be written: {error}"),
             Self::Run(error) => write_chain(out, error.as_ref()),

@@ -5,6 +5,7 @@
 
 mod check;
 mod container;
+mod demo;
 mod failure;
 mod generate;
 mod link;
@@ -36,6 +37,8 @@ struct Cli {
 enum Command {
     /// Runs the proxy in the foreground until it is told to stop
     Run(run::Arguments),
+    /// Shows that everything works: Telegram in miniature, this proxy, and clients through every protocol
+    Demo,
     /// Checks the settings and prints what they mean, with secrets shortened
     Check(check::Arguments),
     /// Prints the links that clients connect with
@@ -71,6 +74,7 @@ impl Command {
     fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         match self {
             Self::Run(arguments) => run::run(&arguments),
+            Self::Demo => demo::run(),
             Self::Check(arguments) => check::run(&arguments, out),
             Self::Link(arguments) => link::run(&arguments, out),
             Self::Secret(arguments) => secret::run(&arguments, out),
