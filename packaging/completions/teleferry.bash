@@ -22,6 +22,9 @@ _teleferry() {
             teleferry,completions)
                 cmd="teleferry__subcmd__completions"
                 ;;
+            teleferry,demo)
+                cmd="teleferry__subcmd__demo"
+                ;;
             teleferry,help)
                 cmd="teleferry__subcmd__help"
                 ;;
@@ -42,6 +45,9 @@ _teleferry() {
                 ;;
             teleferry__subcmd__help,completions)
                 cmd="teleferry__subcmd__help__subcmd__completions"
+                ;;
+            teleferry__subcmd__help,demo)
+                cmd="teleferry__subcmd__help__subcmd__demo"
                 ;;
             teleferry__subcmd__help,help)
                 cmd="teleferry__subcmd__help__subcmd__help"
@@ -65,7 +71,7 @@ _teleferry() {
 
     case "${cmd}" in
         teleferry)
-            opts="-h -V --help --version run check link secret completions man help"
+            opts="-h -V --help --version run demo check link secret completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -138,8 +144,22 @@ _teleferry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        teleferry__subcmd__demo)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         teleferry__subcmd__help)
-            opts="run check link secret completions man help"
+            opts="run demo check link secret completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -167,6 +187,20 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__help__subcmd__completions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__demo)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -27,6 +27,7 @@ end
 complete -c teleferry -n "__fish_teleferry_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c teleferry -n "__fish_teleferry_needs_command" -s V -l version -d 'Print version'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "run" -d 'Runs the proxy in the foreground until it is told to stop'
+complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "demo" -d 'Shows that everything works: Telegram in miniature, this proxy, and clients through every protocol'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "check" -d 'Checks the settings and prints what they mean, with secrets shortened'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "link" -d 'Prints the links that clients connect with'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "secret" -d 'Makes a random secret, in all its written forms'
@@ -34,7 +35,7 @@ complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "completions" -d
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "man" -d 'Prints the manual page'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l config -d 'The configuration file; without one, the other flags and the state directory decide' -r -F
-complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l listen -d 'An address to listen on, such as [::]:443; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l domain -d 'The cover domain: the site that fake-TLS clients seem to visit' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l ad-tag -d 'Not yet supported' -r
@@ -42,8 +43,9 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l protocol -d 
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l mode -d 'How clients are taken to Telegram: direct' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l state-dir -d 'Where state is kept from one start to the next' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l config -d 'The configuration file; without one, the other flags and the state directory decide' -r -F
-complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l listen -d 'An address to listen on, such as [::]:443; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l domain -d 'The cover domain: the site that fake-TLS clients seem to visit' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l ad-tag -d 'Not yet supported' -r
@@ -53,7 +55,7 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l state-dir 
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l explain -d 'Tells every key of the configuration with its type, its default and its meaning, and checks nothing'
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l config -d 'The configuration file; without one, the other flags and the state directory decide' -r -F
-complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l listen -d 'An address to listen on, such as [::]:443; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l domain -d 'The cover domain: the site that fake-TLS clients seem to visit' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l ad-tag -d 'Not yet supported' -r
@@ -69,10 +71,11 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand secret" -l domain -d
 complete -c teleferry -n "__fish_teleferry_using_subcommand secret" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand man" -s h -l help -d 'Print help'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run check link secret completions man help" -f -a "run" -d 'Runs the proxy in the foreground until it is told to stop'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run check link secret completions man help" -f -a "check" -d 'Checks the settings and prints what they mean, with secrets shortened'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run check link secret completions man help" -f -a "link" -d 'Prints the links that clients connect with'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run check link secret completions man help" -f -a "secret" -d 'Makes a random secret, in all its written forms'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run check link secret completions man help" -f -a "completions" -d 'Prints a script that completes this command line in a shell'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run check link secret completions man help" -f -a "man" -d 'Prints the manual page'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run check link secret completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "run" -d 'Runs the proxy in the foreground until it is told to stop'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "demo" -d 'Shows that everything works: Telegram in miniature, this proxy, and clients through every protocol'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "check" -d 'Checks the settings and prints what they mean, with secrets shortened'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "link" -d 'Prints the links that clients connect with'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "secret" -d 'Makes a random secret, in all its written forms'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "completions" -d 'Prints a script that completes this command line in a shell'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "man" -d 'Prints the manual page'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -19,6 +19,15 @@ fn a_good_file_is_shown_with_its_secrets_shortened() {
 }
 
 #[test]
+fn a_proxy_without_a_cover_site_is_warned_about() {
+    let place = Place::new();
+    place.write("teleferry.toml", &configuration("0.0.0.0:443").replace("192.0.2.1:443", "off"));
+    let done = place.run(["check", "--config", "teleferry.toml"]);
+    assert_eq!(done.code, Some(0));
+    assert!(done.stderr.starts_with("warning: there is no cover site"), "{}", done.stderr);
+}
+
+#[test]
 fn a_bad_file_ends_with_2_and_says_where_and_what_to_do() {
     let place = Place::new();
     let text = configuration("0.0.0.0:443").replace("protocols", "protocls");

@@ -81,8 +81,9 @@ fn without_a_file_it_makes_up_a_secret_and_keeps_it() {
     let secret =
         made.lines().find_map(|line| line.strip_prefix("secret = ")).expect("a secret").trim_matches('"');
     assert!(!first.log.join("\n").contains(secret), "the log shows the secret");
-    let links = place.run(["link", "--listen", "127.0.0.1:0"]).stdout;
-    assert!(links.contains(&format!("secret=ee{secret}")), "{links}");
+    let links = place.run(["link"]).stdout;
+    let (_, port) = first.address().rsplit_once(':').expect("a port");
+    assert!(links.contains(&format!("server=127.0.0.1&port={port}&secret=ee{secret}")), "{links}");
     assert_eq!(first.stop(), Some(0));
 
     let second = Running::start(place.command(arguments));

@@ -9,7 +9,7 @@ use teleferry_proto::secret::HostName;
 use super::container::Variables;
 use super::failure::Failure;
 use crate::config::{self, ConfigError, ListenAddress, Mode, Overrides, Protocol, Protocols, Snapshot};
-use crate::state::{self, Generated};
+use crate::state::{self, Generated, Listening};
 
 /// The flags that `run`, `check` and `link` share. No `Debug`: one of them is a secret.
 #[derive(Args)]
@@ -18,7 +18,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "FILE", env = "TELEFERRY_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
 
-    /// An address to listen on, such as [::]:443; can be given several times
+    /// An address to listen on, such as `[::]:443`; can be given several times
     #[arg(long, value_name = "ADDR", value_parser = config::listen_address)]
     listen: Vec<ListenAddress>,
 
@@ -77,17 +77,23 @@ impl Flags {
             std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
         });
         let flags = self.overrides()?;
-        match &self.config {
+        let mut settings = match &self.config {
             Some(file) => {
                 let snapshot = config::load(file, &flags, &default_state_dir)?;
                 let warnings = variables
                     .set
                     .iter()
                     .map(|name| format!("{name} is not used, because a configuration file was named"));
-                Ok(Settings { snapshot, warnings: warnings.collect() })
+                Settings { snapshot, warnings: warnings.collect() }
             }
-            None => without_file(flags, variables, &default_state_dir, absent),
+            None => without_file(flags, variables, &default_state_dir, absent)?,
+        };
+        if settings.snapshot.cover.target.is_none() {
+            settings.warnings.push(
+                "there is no cover site: whoever is not a client has the connection closed, which tells a probe that this is no web server (set `cover.target` in a configuration file)".to_owned(),
+            );
         }
+        Ok(settings)
     }
 
     fn overrides(&self) -> Result<Overrides, Failure> {
@@ -129,6 +135,11 @@ fn without_file(
         if overrides.secret.is_none() {
             overrides.secret = Some(made.secret);
         }
+    }
+    if overrides.addresses.is_empty() && absent == Absent::Refuse {
+        // Who only looks may be another user than the one who runs: where it listens was written down.
+        let directory = overrides.state_dir.as_deref().unwrap_or(default_state_dir);
+        overrides.addresses = Listening::load(directory).of(config::DEFAULT_LISTENER).collect();
     }
     if overrides.addresses.is_empty() {
         overrides.addresses = vec![ListenAddress::Inet(address_that_may_be_opened())];

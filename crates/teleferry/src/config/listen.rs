@@ -214,4 +214,4 @@ fn read_protocols(table: &Table<'_>, problems: &mut Vec<Problem>) -> Given<Proto
 }
 
 /// The name of a listener that has none; enough as long as there is one.
-const DEFAULT_NAME: &str = "main";
+pub const DEFAULT_NAME: &str = "main";

@@ -20,6 +20,7 @@ use std::{fmt, io};
 use teleferry_proto::secret::{HostName, SecretKey};
 use toml::de::DeTable;
 
+pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
 pub use problem::Problems;
 pub use snapshot::{
     AddressPreference, Cover, CoverTarget, Handshake, ListenAddress, Listener, Log, LogFormat, Mode,

@@ -71,6 +71,9 @@ secret = "{KEY}"
 secrets = {{ alice = "{OTHER_KEY}" }}
 protocols = ["tls", "secure", "classic"]
 domain = "www.example.com"
+
+[cover]
+target = "192.0.2.1:443"
 "#
     )
 }
