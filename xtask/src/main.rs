@@ -1,18 +1,33 @@
-//! Writes what is generated from the program itself: references, manual pages, completions. `cargo xtask` writes them,
-//! `cargo xtask --check` fails when one is not what the program says.
+//! What developers and CI run: `cargo xtask test` runs every test; `cargo xtask generate` writes what is generated from the
+//! program itself (references, manual pages, completions).
 
 mod reference;
 mod shell;
+mod suite;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
-/// Writes the generated references, manual pages and completions.
+/// Tasks of Teleferry's developers.
 #[derive(Parser)]
-struct Arguments {
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Writes the generated references, manual pages and completions
+    Generate(Generate),
+    /// Runs every test, real clients included
+    Test,
+}
+
+#[derive(Args)]
+struct Generate {
     /// Writes nothing; fails when something is not up to date
     #[arg(long)]
     check: bool,
@@ -26,11 +41,17 @@ struct Generated {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    match Cli::parse().task {
+        Task::Generate(arguments) => generate(&arguments),
+        Task::Test => suite::run(&root()),
+    }
+}
+
+fn generate(arguments: &Generate) -> ExitCode {
     match everything().and_then(|files| bring_up_to_date(&files, arguments.check)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            say("run `cargo xtask` and commit what it writes");
+            say("run `cargo xtask generate` and commit what it writes");
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -38,6 +59,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn everything() -> io::Result<Vec<Generated>> {
@@ -55,7 +81,7 @@ fn everything() -> io::Result<Vec<Generated>> {
 
 /// Writes what differs, or only says so; whether all is well afterwards.
 fn bring_up_to_date(files: &[Generated], only_check: bool) -> io::Result<bool> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = root();
     let mut fresh = true;
     for file in files {
         let path = root.join(&file.path);
@@ -89,7 +115,7 @@ mod tests {
     fn generated_files_are_up_to_date() {
         assert!(
             bring_up_to_date(&everything().expect("generated"), true).expect("read"),
-            "run `cargo xtask`"
+            "run `cargo xtask generate`"
         );
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn command_line() -> String {
 const WIDTH: usize = 100;
 
 const CONFIGURATION_INTRODUCTION: &str = "\
-<!-- Written by `cargo xtask`; do not edit. -->
+<!-- Written by `cargo xtask generate`; do not edit. -->
 
 # Configuration
 
@@ -80,7 +80,7 @@ target = \"www.example.com:443\"
 ";
 
 const COMMAND_LINE_INTRODUCTION: &str = "\
-<!-- Written by `cargo xtask`; do not edit. -->
+<!-- Written by `cargo xtask generate`; do not edit. -->
 
 # Command line
 

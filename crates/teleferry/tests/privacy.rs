@@ -45,7 +45,11 @@ impl Program {
 }
 
 /// Starts the program and reads its log up to the ready line.
-fn start(dc: &BTreeMap<i16, Vec<SocketAddr>>, format: &str) -> (Child, SocketAddr, BufReader<ChildStderr>, String) {
+#[expect(clippy::zombie_processes, reason = "whoever called waits for it")]
+fn start(
+    dc: &BTreeMap<i16, Vec<SocketAddr>>,
+    format: &str,
+) -> (Child, SocketAddr, BufReader<ChildStderr>, String) {
     let directory = tempfile::tempdir().expect("directory");
     let file = directory.path().join("teleferry.toml");
     let dc: String = dc.iter().map(|(id, list)| format!("\"{id}\" = [\"{}\"]\n", list[0])).collect();

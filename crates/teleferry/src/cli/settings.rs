@@ -8,7 +8,9 @@ use teleferry_proto::secret::HostName;
 
 use super::container::Variables;
 use super::failure::Failure;
-use crate::config::{self, ConfigError, ListenAddress, Mode, Overrides, Protocol, Protocols, Snapshot};
+use crate::config::{
+    self, ConfigError, CoverTarget, ListenAddress, Mode, Overrides, Protocol, Protocols, Snapshot,
+};
 use crate::state::{self, Generated, Listening};
 
 /// The flags that `run`, `check` and `link` share. No `Debug`: one of them is a secret.
@@ -144,7 +146,13 @@ fn without_file(
     if overrides.addresses.is_empty() {
         overrides.addresses = vec![ListenAddress::Inet(address_that_may_be_opened())];
     }
-    let snapshot = config::without_file(&overrides, default_state_dir)?;
+    let mut snapshot = config::without_file(&overrides, default_state_dir)?;
+    if needs_domain {
+        // The site that clients seem to visit is the one that strangers see. (A domain that was given may be our own.)
+        snapshot.cover.target = snapshot.listeners.first().and_then(|listener| {
+            listener.domain.as_ref().map(|domain| CoverTarget::HostPort(domain.to_string(), 443))
+        });
+    }
     Ok(Settings { snapshot, warnings })
 }
 
