@@ -10,6 +10,7 @@ mod gate;
 mod listen;
 mod net;
 pub mod observe;
+pub mod ping;
 pub mod server;
 mod shard;
 mod sys;
