@@ -34,6 +34,9 @@ _teleferry() {
             teleferry,man)
                 cmd="teleferry__subcmd__man"
                 ;;
+            teleferry,ping)
+                cmd="teleferry__subcmd__ping"
+                ;;
             teleferry,run)
                 cmd="teleferry__subcmd__run"
                 ;;
@@ -58,6 +61,9 @@ _teleferry() {
             teleferry__subcmd__help,man)
                 cmd="teleferry__subcmd__help__subcmd__man"
                 ;;
+            teleferry__subcmd__help,ping)
+                cmd="teleferry__subcmd__help__subcmd__ping"
+                ;;
             teleferry__subcmd__help,run)
                 cmd="teleferry__subcmd__help__subcmd__run"
                 ;;
@@ -71,7 +77,7 @@ _teleferry() {
 
     case "${cmd}" in
         teleferry)
-            opts="-h -V --help --version run demo check link secret completions man help"
+            opts="-h -V --help --version run demo check link secret ping completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -159,7 +165,7 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__help)
-            opts="run demo check link secret completions man help"
+            opts="run demo check link secret ping completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -243,6 +249,20 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__ping)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -345,6 +365,36 @@ _teleferry() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ping)
+            opts="-h --dc --protocol --repeat --timeout --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dc)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --protocol)
+                    COMPREPLY=($(compgen -W "classic secure tls" -- "${cur}"))
+                    return 0
+                    ;;
+                --repeat)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

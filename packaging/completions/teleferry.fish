@@ -31,6 +31,7 @@ complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "demo" -d 'Shows
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "check" -d 'Checks the settings and prints what they mean, with secrets shortened'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "link" -d 'Prints the links that clients connect with'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "secret" -d 'Makes a random secret, in all its written forms'
+complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "ping" -d 'Asks every data centre through a proxy, and says where it fails'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "completions" -d 'Prints a script that completes this command line in a shell'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "man" -d 'Prints the manual page'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -69,13 +70,22 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l json -d 'Pr
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand secret" -l domain -d 'The cover domain for the fake-TLS form; without one that form is left out' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand secret" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l dc -d 'Data centres: ids and ranges, separated by commas; below zero for media' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l protocol -d 'Protocols, separated by commas [default: the link\'s own]' -r -f -a "classic\t'Plain secret, intermediate framing'
+secure\t'dd secret, padded framing'
+tls\t'ee secret, padded framing inside fake TLS'"
+complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l repeat -d 'Exchanges with each data centre through each protocol' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l timeout -d 'How long each exchange may take, from connecting to the answer' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l json -d 'Print one JSON object instead of tables'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c teleferry -n "__fish_teleferry_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand man" -s h -l help -d 'Print help'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "run" -d 'Runs the proxy in the foreground until it is told to stop'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "demo" -d 'Shows that everything works: Telegram in miniature, this proxy, and clients through every protocol'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "check" -d 'Checks the settings and prints what they mean, with secrets shortened'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "link" -d 'Prints the links that clients connect with'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "secret" -d 'Makes a random secret, in all its written forms'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "completions" -d 'Prints a script that completes this command line in a shell'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "man" -d 'Prints the manual page'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "run" -d 'Runs the proxy in the foreground until it is told to stop'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "demo" -d 'Shows that everything works: Telegram in miniature, this proxy, and clients through every protocol'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "check" -d 'Checks the settings and prints what they mean, with secrets shortened'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "link" -d 'Prints the links that clients connect with'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "secret" -d 'Makes a random secret, in all its written forms'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "ping" -d 'Asks every data centre through a proxy, and says where it fails'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "completions" -d 'Prints a script that completes this command line in a shell'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "man" -d 'Prints the manual page'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -12,6 +12,7 @@ mod gate;
 mod listen;
 mod net;
 pub mod observe;
+pub mod ping;
 pub mod process;
 pub mod server;
 mod shard;

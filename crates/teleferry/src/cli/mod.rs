@@ -10,6 +10,7 @@ mod failure;
 mod generate;
 mod link;
 mod logging;
+mod ping;
 mod run;
 mod secret;
 mod settings;
@@ -45,6 +46,8 @@ enum Command {
     Link(link::Arguments),
     /// Makes a random secret, in all its written forms
     Secret(secret::Arguments),
+    /// Asks every data centre through a proxy, and says where it fails
+    Ping(crate::ping::Args),
     /// Prints a script that completes this command line in a shell
     Completions(generate::CompletionsArguments),
     /// Prints the manual page
@@ -78,6 +81,7 @@ impl Command {
             Self::Check(arguments) => check::run(&arguments, out),
             Self::Link(arguments) => link::run(&arguments, out),
             Self::Secret(arguments) => secret::run(&arguments, out),
+            Self::Ping(arguments) => ping::run(&arguments, out),
             Self::Completions(arguments) => generate::run_completions(&arguments, out),
             Self::Man => generate::run_man(out),
         }
