@@ -271,6 +271,6 @@ async fn a_bad_link_is_refused_without_repeating_it() {
         let error = result.expect_err("no link");
         assert!(matches!(error, PingError::Link(_)));
         assert!(!error.to_string().contains(KEY_HEX));
-        assert!(matches!(error, teleferry::ping::PingError::Link(_)), "{error:?}");
+        assert!(matches!(error, PingError::Link(_)), "{error:?}");
     }
 }
