@@ -81,6 +81,11 @@ impl Connection {
                 _ => {}
             }
             let Some(interest) = self.interest(sent_all) else { return Ok(()) };
+            if interest == Interest::READABLE
+                && let State::Open(link) = &mut self.state
+            {
+                link.out.give_back();
+            }
             if self.stream.ready(interest).await?.is_readable() && interest.is_readable() {
                 self.read()?;
             } else if interest == Interest::ERROR {
