@@ -2,23 +2,29 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use teleferry_sim::client::{Client, Options, Protocol};
 
-struct Program(Child);
+struct Program {
+    child: Child,
+    /// Kept open: a program that cannot say where it is does not go on.
+    output: BufReader<ChildStdout>,
+}
 
 impl Program {
     fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_teleferry-sim"));
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        Self(command.spawn().unwrap())
+        let mut child = command.spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output }
     }
 
     fn first_line(&mut self) -> String {
         let mut line = String::new();
-        BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        self.output.read_line(&mut line).unwrap();
         line
     }
 }
@@ -26,7 +32,7 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         // It has ended, or the test has failed.
-        let _ = self.0.kill();
+        let _ = self.child.kill();
     }
 }
 
@@ -40,8 +46,8 @@ async fn it_says_where_it_is_and_serves_until_its_input_ends() {
         let options = Options::new(Protocol::Padded, None).with_dc(dc);
         Client::connect(address, &options).await.unwrap().req_pq().await.unwrap();
     }
-    drop(program.0.stdin.take());
-    assert!(program.0.wait().unwrap().success());
+    drop(program.child.stdin.take());
+    assert!(program.child.wait().unwrap().success());
 }
 
 #[test]
@@ -49,8 +55,8 @@ fn it_ends_by_signal() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut program = Program::start(&["serve"]);
         assert!(program.first_line().starts_with("DC 1: 127.0.0.1:"));
-        kill_process(Pid::from_child(&program.0), signal).unwrap();
-        assert!(program.0.wait().unwrap().success());
+        kill_process(Pid::from_child(&program.child), signal).unwrap();
+        assert!(program.child.wait().unwrap().success());
     }
 }
 
@@ -58,5 +64,5 @@ fn it_ends_by_signal() {
 fn an_address_that_is_not_ours_is_an_error() {
     // Kept for documentation: no machine has it.
     let mut program = Program::start(&["serve", "--listen-ip", "192.0.2.1"]);
-    assert_eq!(program.0.wait().unwrap().code(), Some(1));
+    assert_eq!(program.child.wait().unwrap().code(), Some(1));
 }
