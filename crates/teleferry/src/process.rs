@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::config::Snapshot;
 use crate::server::{Server, StartError};
+use crate::state::Listening;
 use crate::sys;
 
 /// Descriptors that each connection may need: its own, and one to Telegram or to the cover site.
@@ -27,7 +28,10 @@ pub fn run(snapshot: Snapshot) -> Result<(), StartError> {
     control.block_on(async {
         // Before anything is opened, so that no signal finds us unprepared.
         let mut signals = Signals::listen().map_err(StartError::Thread)?;
-        let server = Server::start(snapshot)?;
+        let server = Server::start(Arc::clone(&snapshot))?;
+        if let Err(error) = Listening::save(&snapshot.server.state_dir, server.addresses()) {
+            warn!(%error, directory = %snapshot.server.state_dir.display(), "the state directory cannot be written");
+        }
         tell_ready(&server);
         signals.stop().await;
         info!("stopping: no new connections; those that are there may end by themselves");

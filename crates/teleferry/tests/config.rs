@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use teleferry::config::{self, ConfigError, Overrides, Snapshot, keys};
 
 /// The files of a directory below `tests/config`, relative to this crate, where the tests run.
@@ -125,4 +126,26 @@ fn the_command_line_wins_over_the_file() {
     let several = config::load(Path::new("tests/config/valid/full.toml"), &overrides, Path::new("/s"));
     let message = several.expect_err("two listeners").to_string();
     assert!(message.contains("do not say which listener they mean"), "{message}");
+}
+
+proptest! {
+    #[test]
+    fn spoilt_files_are_refused_without_a_panic(
+        cut in any::<prop::sample::Index>(),
+        len in 0usize..40,
+        inserted in "[\\PC\n\"'\\[\\]{}=]{0,8}",
+        file in any::<prop::sample::Index>(),
+    ) {
+        let files: Vec<_> = files("valid").into_iter().chain(files("invalid")).collect();
+        let text: Vec<char> = std::fs::read_to_string(file.get(&files)).expect("the file").chars().collect();
+        let start = cut.index(text.len());
+        let end = (start + len).min(text.len());
+        let spoilt: String = text[..start].iter().copied().chain(inserted.chars()).chain(text[end..].iter().copied()).collect();
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("teleferry.toml");
+        std::fs::write(&path, spoilt).expect("written");
+        if let Err(error) = load(&path) {
+            prop_assert!(error.to_string().contains("error") || error.to_string().contains("cannot be read"));
+        }
+    }
 }

@@ -129,7 +129,7 @@ async fn f_15_strangers_are_counted_once_and_told_nothing() {
         vec![0x16],
         vec![1; 63],
         hello[..hello.len() - 1].to_vec(),
-        b"GET / HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n\r\n".to_vec(),
+        b"GET / HTTP/1.1\r\nHost: www.example.com\r\nAccept: */*\r\nConnection: close\r\n\r\n".to_vec(),
         vec![0xff; 200],
         wrong(Protocol::Abridged),
         wrong(Protocol::Padded),

@@ -12,6 +12,7 @@ use teleferry_proto::obfuscated::Header;
 use teleferry_proto::transport::Framing;
 use teleferry_sim::client::{Client, Options, Protocol};
 use teleferry_sim::dc::Behaviour;
+use tokio::io::AsyncReadExt as _;
 
 /// An address of loopback at which connections are refused, for as long as the socket lives.
 fn refusing() -> (socket2::Socket, SocketAddr) {
@@ -137,10 +138,8 @@ async fn the_header_goes_out_with_the_first_message() {
     let options = Options::new(Protocol::Padded, Some(key()));
     let mut client = soon(Client::dial(proxy.address, &options)).await.expect("connected");
     let serving = async {
-        let (stream, _) = listener.accept().await.expect("accept");
-        stream.readable().await.expect("readable");
-        let mut buf = [0; 4096];
-        stream.try_read(&mut buf).expect("bytes")
+        let (mut stream, _) = listener.accept().await.expect("accept");
+        stream.read(&mut [0; 4096]).await.expect("bytes")
     };
     let (sent, first_read) = tokio::join!(client.send(&[1; 200]), soon(serving));
     sent.expect("sent");

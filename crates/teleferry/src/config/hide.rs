@@ -77,8 +77,7 @@ mod tests {
     #[test]
     fn secrets_are_blotted_out_without_moving_anything() {
         let text = "secret = \"ключ\"\nother = \"0123456789ABCDEF0123\" # abcdef";
-        let secret = 9..text.find('\n').expect("two lines");
-        let blotted = blot(text, std::slice::from_ref(&secret));
+        let blotted = blot(text, std::slice::from_ref(&(9..text.find('\n').expect("two lines"))));
         assert_eq!(blotted, "secret = \"********\"\nother = \"********************\" # abcdef");
         assert_eq!(blotted.len(), text.len());
     }

@@ -58,6 +58,15 @@ pub enum ConfigError {
         /// What the system says.
         error: io::Error,
     },
+    /// What an earlier start made up cannot be used, or nothing can be kept for the next one.
+    State {
+        /// "read" or "written".
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says, or what is wrong with the file.
+        error: io::Error,
+    },
     /// Something in it is wrong.
     Wrong(Problems),
 }
@@ -212,6 +221,13 @@ impl fmt::Display for ConfigError {
         match self {
             Self::Read { path, error } => {
                 write!(f, "the configuration file {} cannot be read: {error}", path.display())
+            }
+            Self::State { doing, path, error } => {
+                write!(f, "{} cannot be {doing}: {error}", path.display())?;
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    f.write_str(" (name another directory with --state-dir)")?;
+                }
+                Ok(())
             }
             Self::Wrong(problems) => problems.fmt(f),
         }
