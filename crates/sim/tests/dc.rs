@@ -64,6 +64,21 @@ async fn echoes_of_every_length_come_back_whole() {
     assert_eq!(telegram.counters(2).read().echoed, 33);
 }
 
+/// The first answer fills the queue; the others are made when it has drained, without anything else coming in.
+#[tokio::test]
+async fn frames_behind_a_long_one_are_answered() {
+    let telegram = telegram();
+    for protocol in PLAIN {
+        let mut client = client(&telegram, protocol).await;
+        let packets = [100_000, 10, 70_000, 20].map(|len| Command::Echo(vec![3; len]).encode());
+        let wire: Vec<u8> = packets.iter().flat_map(|packet| client.sender.encode(packet, false)).collect();
+        client.sender.send_raw(&wire).await.unwrap();
+        for packet in &packets {
+            client.receiver.expect_packet(packet).await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn quick_acks_come_before_the_answer() {
     let telegram = telegram();

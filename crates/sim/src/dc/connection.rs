@@ -28,6 +28,8 @@ pub(super) struct Connection {
     turn: Turn,
     bytes_in: u64,
     input_ended: bool,
+    /// Frames may be here that there was no room to answer.
+    behind: bool,
 }
 
 enum State {
@@ -54,7 +56,8 @@ impl Connection {
     /// A new connection that is spoken with, or (`silent`) only read from.
     pub(super) fn new(guest: Guest, stream: TcpStream, silent: bool) -> Self {
         let state = if silent { State::Deaf } else { State::Header { header: [0; HEADER_LEN], len: 0 } };
-        Self { guest: Arc::new(guest), stream, state, turn: Turn::GoOn, bytes_in: 0, input_ended: false }
+        let guest = Arc::new(guest);
+        Self { guest, stream, state, turn: Turn::GoOn, bytes_in: 0, input_ended: false, behind: false }
     }
 
     /// Serves it until either side ends it.
@@ -77,16 +80,26 @@ impl Connection {
                     self.stream.shutdown().await?;
                     self.turn = Turn::Stall;
                 }
-                _ if sent_all && self.input_ended => return Ok(()),
                 _ => {}
             }
+            tokio::task::coop::consume_budget().await;
+            if sent_all && self.behind && self.is_answering() {
+                continue;
+            }
+            if sent_all && self.input_ended {
+                return Ok(());
+            }
             let Some(interest) = self.interest(sent_all) else { return Ok(()) };
+            if interest == Interest::READABLE
+                && let State::Open(link) = &mut self.state
+            {
+                link.out.give_back();
+            }
             if self.stream.ready(interest).await?.is_readable() && interest.is_readable() {
                 self.read()?;
             } else if interest == Interest::ERROR {
                 return Ok(());
             }
-            tokio::task::coop::consume_budget().await;
         }
     }
 
@@ -106,14 +119,20 @@ impl Connection {
     /// Whether answers to what was read must go first.
     fn is_busy(&self) -> bool {
         match &self.state {
-            State::Open(link) => link.out.is_full() || link.answerer.is_sending(),
+            State::Open(link) => self.behind || link.out.is_full() || link.answerer.is_sending(),
             _ => false,
         }
+    }
+
+    /// Whether frames are taken as they come, be they answered or not.
+    const fn is_answering(&self) -> bool {
+        matches!(self.turn, Turn::GoOn | Turn::Stall)
     }
 
     /// Answers as many frames as there is room for.
     fn answer(&mut self) {
         let State::Open(link) = &mut self.state else { return };
+        self.behind = true;
         while !link.out.is_full() && matches!(self.turn, Turn::GoOn | Turn::Stall) {
             if link.answerer.is_sending() {
                 link.answerer.send_next(&mut link.out);
@@ -126,7 +145,10 @@ impl Connection {
                         self.turn = link.answerer.frame(&frame, self.bytes_in, &mut link.out);
                     }
                 }
-                Ok(None) => return,
+                Ok(None) => {
+                    self.behind = false;
+                    return;
+                }
                 Err(_) => {
                     self.guest.dc.counters.bad_frames.bump();
                     self.turn = Turn::Close;

@@ -10,8 +10,8 @@ use crate::entropy;
 
 /// While this many bytes wait, nothing is added; so at most this and one more frame are kept.
 const FULL: usize = 64 << 10;
-/// What an empty outbox may keep allocated, in bytes.
-const KEEP: usize = 1 << 10;
+/// What an outbox with nothing to send may keep allocated, in bytes.
+const KEPT: usize = 1 << 10;
 
 /// The sending half of a connection.
 pub(super) struct Outbox {
@@ -74,6 +74,11 @@ impl Outbox {
         self.wire.len() - self.sent >= FULL
     }
 
+    /// Gives memory back before a wait that may be long.
+    pub(super) fn give_back(&mut self) {
+        self.wire.shrink_to(KEPT);
+    }
+
     /// Sends what the socket takes; says how many bytes.
     pub(super) fn flush(&mut self, stream: &TcpStream) -> io::Result<u64> {
         let before = self.sent;
@@ -87,7 +92,6 @@ impl Outbox {
         let sent = (self.sent - before) as u64;
         if self.is_empty() {
             self.wire.clear();
-            self.wire.shrink_to(KEEP);
             self.sent = 0;
         } else if self.sent >= FULL {
             self.wire.drain(..self.sent);
