@@ -27,6 +27,9 @@ use crate::net::Stream;
 use crate::observe::{CloseReason, Kind};
 use crate::shard::Expiry;
 
+/// Bytes read at once from somebody who has proven nothing yet.
+const READ: usize = 16 << 10;
+
 /// What came of it.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -232,7 +235,7 @@ fn read_some(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     let mut scratch = connection.shard().scratch();
-    let mut read = ReadBuf::new(&mut scratch);
+    let mut read = ReadBuf::new(&mut scratch[..READ]);
     ready!(Pin::new(stream).poll_read(cx, &mut read))?;
     bytes.extend_from_slice(read.filled());
     Poll::Ready(Ok(read.filled().len()))

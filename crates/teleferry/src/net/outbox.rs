@@ -1,6 +1,6 @@
 //! What a socket would not take yet.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -32,6 +32,35 @@ impl Outbox {
         let taken = write_all(cx, socket, data)?;
         if taken < data.len() {
             self.bytes.extend_from_slice(&data[taken..]);
+        }
+        Ok(taken)
+    }
+
+    /// As [`write`](Self::write), for data that stand in several places; they leave in one system call where the socket
+    /// takes them. What was taken is cut off `slices`.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub(crate) fn write_vectored<S: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &mut S,
+        mut slices: &mut [IoSlice<'_>],
+    ) -> io::Result<usize> {
+        let mut taken = if self.is_empty() { 0 } else { self.flush(cx, socket)? };
+        while self.is_empty() && !slices.is_empty() {
+            match Pin::new(&mut *socket).poll_write_vectored(cx, slices) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(n)) => {
+                    taken += n;
+                    IoSlice::advance_slices(&mut slices, n);
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+            }
+        }
+        for slice in slices {
+            self.bytes.extend_from_slice(slice);
         }
         Ok(taken)
     }
