@@ -16,7 +16,6 @@ mod text;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -45,15 +44,6 @@ pub enum Outcome {
     AllAnswered,
     /// At least one was not. Exit status 1.
     SomeFailed,
-}
-
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::AllAnswered => Self::SUCCESS,
-            Outcome::SomeFailed => Self::FAILURE,
-        }
-    }
 }
 
 /// Why there was no run.
@@ -86,15 +76,6 @@ impl From<LinkError> for PingError {
 impl From<io::Error> for PingError {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
-    }
-}
-
-impl From<PingError> for ExitCode {
-    fn from(error: PingError) -> Self {
-        match error {
-            PingError::Link(_) => Self::from(2),
-            PingError::Output(_) => Self::FAILURE,
-        }
     }
 }
 
