@@ -49,7 +49,7 @@ pub(super) const fn meaning(failure: Failure, evidence: Evidence) -> &'static st
             FLAKY
         }
         Failure::SilentHello | Failure::StalledHello | Failure::ClosedHello => {
-            "The secret is wrong, the protocol is not allowed there, no proxy is there, or a middlebox blocks fake TLS."
+            "The secret is wrong, this machine's clock is, fake TLS is not allowed there, no proxy is there, or a middlebox blocks it."
         }
         Failure::Frame(_) | Failure::Unreadable => {
             "Something that does not know the secret answers: check host, port and secret."

@@ -76,7 +76,8 @@ fn by_protocol(row: &ProtocolRow, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}: {verdict}, {} of {} answered", row.protocol, row.answered, row.asked)?;
     for reason in &row.reasons {
         let dcs: Vec<_> = reason.dcs.iter().map(ToString::to_string).collect();
-        writeln!(out, "  {} times, DC {}: {}", reason.count, dcs.join(", "), reason.message)?;
+        let count = if reason.count == 1 { "once".to_owned() } else { format!("{} times", reason.count) };
+        writeln!(out, "  {count}, DC {}: {}", dcs.join(", "), reason.message)?;
         writeln!(out, "    {}", reason.meaning)?;
     }
     Ok(())
