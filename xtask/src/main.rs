@@ -1,6 +1,8 @@
 //! What developers and CI run: `cargo xtask test` runs every test; `cargo xtask generate` writes what is generated from the
 //! program itself (references, manual pages, completions).
 
+#[cfg(test)]
+mod guard;
 mod reference;
 mod shell;
 mod suite;
