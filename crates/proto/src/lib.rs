@@ -25,6 +25,7 @@ pub mod message;
 pub mod obfuscated;
 pub mod per_sni;
 mod reader;
+pub mod rpc;
 pub mod secret;
 pub mod session;
 pub mod transport;
