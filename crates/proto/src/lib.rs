@@ -28,4 +28,5 @@ mod reader;
 pub mod rpc;
 pub mod secret;
 pub mod session;
+pub mod telegram_config;
 pub mod transport;
