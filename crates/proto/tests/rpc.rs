@@ -7,10 +7,12 @@ use std::net::{IpAddr, SocketAddr};
 use common::{array, cases, hex, vectors};
 use proptest::prelude::*;
 use serde_json::Value;
+use teleferry_proto::cipher::CbcStream;
 use teleferry_proto::rpc::{
-    ConnId, HEAD_MAX, Handshake, HandshakeError, Nonce, Packet, PacketError, ProcessId, Request, RequestHead,
-    flags, handshake_error,
+    ConnId, HEAD_MAX, Handshake, HandshakeError, KeyMaterial, Nonce, Packet, PacketError, ProcessId, Request,
+    RequestHead, flags, handshake_error,
 };
+use teleferry_proto::telegram_config::MiddleSecret;
 use teleferry_proto::transport::Framing;
 
 fn conn(value: &Value) -> ConnId {
@@ -167,6 +169,59 @@ fn debug_output_keeps_addresses_and_nonces_to_itself() {
     let packet = hex(&vectors("rpc-packets")["proxy_req"][2]["packet"]);
     let text = format!("{:?}", Packet::decode(&packet).expect("a request"));
     assert!(!text.contains("203.0.113"), "{text}");
+}
+
+#[test]
+fn a_56_every_key_vector() {
+    let file = vectors("middle-proxy-kdf");
+    for case in cases(&file, "vectors") {
+        let secret = MiddleSecret::new(&hex(&case["middle_secret"])).expect("a secret");
+        assert_eq!(secret.selector().as_slice(), hex(&case["key_selector"]));
+        let end = |side: &str| {
+            let ip = case[format!("{side}_ip")].as_str().expect("text").parse().expect("address");
+            SocketAddr::new(ip, case[format!("{side}_port")].as_u64().expect("number") as u16)
+        };
+        let material = KeyMaterial {
+            secret: &secret,
+            middle_nonce: array(&case["nonce_server"]),
+            proxy_nonce: array(&case["nonce_client"]),
+            proxy_time: case["client_timestamp"].as_u64().expect("number") as u32,
+            proxy: end("client"),
+            middle: end("server"),
+        };
+        let keys = material.keys();
+        for (mut found, expected) in
+            [(keys.to_middle, &case["proxy_to_middle"]), (keys.to_proxy, &case["middle_to_proxy"])]
+        {
+            let mut expected = CbcStream::new(&array(&expected["aes_key"]), &array(&expected["aes_iv"]));
+            let (mut a, mut b) = ([7; 32], [7; 32]);
+            found.encrypt(&mut a);
+            expected.encrypt(&mut b);
+            assert_eq!(a, b, "{}", case["name"]);
+        }
+    }
+}
+
+#[test]
+fn ipv4_mapped_into_ipv6_counts_as_ipv4() {
+    let secret = MiddleSecret::embedded();
+    let keys = |proxy: &str, middle: &str| {
+        let (proxy, middle) = (proxy.parse().expect("address"), middle.parse().expect("address"));
+        let material = KeyMaterial {
+            secret: &secret,
+            middle_nonce: [1; 16],
+            proxy_nonce: [2; 16],
+            proxy_time: 3,
+            proxy,
+            middle,
+        };
+        let mut block = [0; 16];
+        material.keys().to_middle.encrypt(&mut block);
+        block
+    };
+    let plain = keys("192.0.2.10:5", "198.51.100.7:6");
+    assert_eq!(keys("[::ffff:192.0.2.10]:5", "[::ffff:198.51.100.7]:6"), plain);
+    assert_ne!(keys("192.0.2.11:5", "198.51.100.7:6"), plain);
 }
 
 fn words(limit: usize) -> impl Strategy<Value = Vec<u8>> {

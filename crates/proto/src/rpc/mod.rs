@@ -5,6 +5,7 @@
 
 mod handshake;
 mod head;
+mod keys;
 mod packet;
 mod request;
 
@@ -12,6 +13,7 @@ pub use handshake::{
     CRC32C, Handshake, HandshakeError, NONCE_LEN, Nonce, ProcessId, SCHEMA_AES, handshake_error,
 };
 pub use head::{HEAD_MAX, Head};
+pub use keys::{KeyMaterial, Keys};
 pub use packet::{Packet, PacketError};
 pub use request::{AdTag, Request, RequestHead, flags};
 
