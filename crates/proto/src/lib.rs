@@ -22,6 +22,7 @@ pub mod dc;
 pub mod direct;
 pub mod fake_tls;
 pub mod message;
+pub mod middle;
 pub mod obfuscated;
 pub mod per_sni;
 mod reader;

@@ -52,6 +52,11 @@ impl CbcStream {
         data.len().saturating_sub(rest)
     }
 
+    /// Moves on behind encrypted blocks without decrypting them; a part of a block at their end does not count.
+    pub(crate) fn skip(&mut self, encrypted: &[u8]) {
+        self.follow(Block::slice_as_chunks(encrypted).0);
+    }
+
     /// What comes next is chained to the last of these encrypted blocks.
     fn follow(&mut self, encrypted: &[Block]) {
         if let Some(last) = encrypted.last() {

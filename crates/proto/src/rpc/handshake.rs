@@ -174,4 +174,13 @@ impl ProcessId {
         let [i, j, k, l] = start.to_le_bytes();
         Self([a, b, c, d, e, f, g, h, i, j, k, l])
     }
+
+    /// Whether this, in an answer, means `other`: field by field the same, or not said (zero).
+    #[must_use]
+    pub fn stands_for(self, other: Self) -> bool {
+        [0..4, 4..6, 6..8, 8..12].into_iter().all(|field| {
+            let said = self.0.get(field.clone()).unwrap_or_default();
+            said.iter().all(|&byte| byte == 0) || Some(said) == other.0.get(field)
+        })
+    }
 }

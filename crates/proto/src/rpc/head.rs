@@ -4,7 +4,7 @@
 pub const HEAD_MAX: usize = 84;
 
 /// A short packet, or what stands before the message in a long one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Head {
     /// The bytes are `bytes[..len]`.
     bytes: [u8; HEAD_MAX],
@@ -40,5 +40,11 @@ impl Head {
 impl AsRef<[u8]> for Head {
     fn as_ref(&self) -> &[u8] {
         self.bytes.get(..self.len.into()).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Head({} bytes)", self.len)
     }
 }

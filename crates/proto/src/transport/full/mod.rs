@@ -31,7 +31,7 @@ pub const PADDING_WORD: [u8; 4] = [4, 0, 0, 0];
 const HEADER: usize = 8;
 
 /// Bytes of the checksum behind the payload.
-const TRAILER: usize = 4;
+pub(crate) const TRAILER: usize = 4;
 
 /// Why a frame is refused, in the order of the checks. The connection cannot go on after any of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,0 +1,7 @@
+//! A link and a middle proxy joined in one thread, with virtual time and any cut of the bytes between them.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod handshake;
+mod pair;
+mod time;
