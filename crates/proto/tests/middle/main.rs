@@ -3,5 +3,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod handshake;
+mod odd;
 mod pair;
+mod relay;
 mod time;
+mod transcript;
+mod unsent;

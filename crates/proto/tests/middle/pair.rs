@@ -91,11 +91,15 @@ pub(crate) fn some_time() -> Instant {
 
 impl Pair {
     pub(crate) fn new(setup: Setup, server: server::Setup) -> Self {
-        let now = some_time();
+        Self::with(Middle::new(some_time(), setup), Server::new(server))
+    }
+
+    /// Both ends as they are.
+    pub(crate) fn with(middle: Middle, server: Server) -> Self {
         Self {
-            now,
-            middle: Middle::new(now, setup),
-            server: Server::new(server),
+            now: some_time(),
+            middle,
+            server,
             said: Vec::new(),
             heard: Vec::new(),
             cut_off: false,
@@ -192,7 +196,8 @@ impl Pair {
         }
     }
 
-    fn give_server(&mut self, piece: &mut [u8]) {
+    /// Gives the server bytes as if they came from the link.
+    pub(crate) fn give_server(&mut self, piece: &mut [u8]) {
         self.server.input(piece);
         while let Some(event) = self.server.poll_event() {
             self.heard.push(match event {
