@@ -3,7 +3,7 @@
 //!
 //! A connection goes through these rooms in order: the first bytes prove a client or show a stranger
 //! ([`accept`]), then a [`session`] turns the client's bytes into judged frames, and a
-//! [`direct`] connection carries them to a data centre.
+//! [`direct`] connection carries them to a data centre, or a [`middle`] link, shared with many others, to a middle proxy.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

@@ -148,6 +148,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_skipped_is_chained_to() {
+        let mut data = hex::<32>(ENCRYPTED);
+        let mut stream = example();
+        let (skipped, rest) = data.split_at_mut(BLOCK);
+        stream.skip(skipped);
+        stream.decrypt(rest);
+        assert_eq!(rest, &hex::<32>(PLAIN)[BLOCK..]);
+    }
+
+    #[test]
     fn a_part_of_a_block_is_left_alone() {
         let mut data = [7; 35];
         assert_eq!(example().encrypt(&mut data), 32);

@@ -199,8 +199,8 @@ impl Middle {
         }
     }
 
-    /// After the link went down: the messages that certainly did not arrive, in order. They may be sent on another link;
-    /// what was written before may have arrived, and may not.
+    /// After the link went down: the messages that certainly did not arrive, in order, also those of clients that have
+    /// gone. They may be sent on another link; what was written before may have arrived, and may not.
     #[must_use]
     pub fn into_unsent(self) -> Vec<Unsent> {
         self.sender.into_unsent()
@@ -327,7 +327,9 @@ impl Middle {
             self.watch.answered(now);
             return true;
         }
-        if !self.clients.was_ours(conn) {
+        if self.clients.was_ours(conn) {
+            self.watch.answered(now);
+        } else {
             self.say(&Packet::CloseConn(conn), Content::Reply);
         }
         false

@@ -122,6 +122,19 @@ fn an_answer_to_anybody_is_a_sign_of_life() {
 }
 
 #[test]
+fn an_answer_that_comes_too_late_for_its_client_is_one_too() {
+    let mut pair = Pair::ready();
+    let (a, b) = (pair.middle.open(&client(Framing::Abridged)), pair.middle.open(&client(Framing::Padded)));
+    pair.send(a, &message(20, 1));
+    pair.send(b, &message(20, 1));
+    pair.middle.close(a);
+    pair.pass(SUSPECT_AFTER - MS);
+    pair.server.send(&Packet::Answer { flags: 0, conn: a, message: &[1; 4] });
+    pair.pass(MINUTE);
+    assert_eq!(suspicions(&mut pair), 0);
+}
+
+#[test]
 fn a_message_that_needs_no_answer_costs_a_ping_and_no_suspicion() {
     let mut pair = Pair::ready();
     let conn = pair.middle.open(&client(Framing::Abridged));
