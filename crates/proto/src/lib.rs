@@ -21,6 +21,9 @@ pub mod cipher;
 pub mod dc;
 pub mod direct;
 pub mod fake_tls;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod message;
 pub mod middle;
 pub mod obfuscated;

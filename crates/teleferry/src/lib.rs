@@ -1,15 +1,20 @@
 //! The server: everything that touches a socket, a clock or a file.
 
 mod backend;
+pub mod cli;
 mod client;
 pub mod clock;
 pub mod config;
 mod cover;
+pub mod demo;
 mod entropy;
 mod gate;
 mod listen;
 mod net;
 pub mod observe;
+pub mod ping;
+pub mod process;
 pub mod server;
 mod shard;
+pub mod state;
 mod sys;

@@ -13,7 +13,7 @@ use crate::config::{ListenAddress, Snapshot};
 use crate::cover;
 use crate::listen::{self, Ceiling};
 use crate::observe::{Counts, ListenerCounters};
-use crate::shard::{self, Phase, Seat};
+use crate::shard::{self, Advance as _, Phase, Seat};
 
 /// What all shards share. Immutable, or touched once a connection.
 #[derive(Debug)]
@@ -41,6 +41,17 @@ pub struct Server {
     addresses: Vec<(String, ListenAddress)>,
     /// By listener, then by shard.
     counters: Vec<Vec<Arc<ListenerCounters>>>,
+}
+
+/// Ends the waiting for connections that may end by themselves.
+#[derive(Debug, Clone)]
+pub struct Stopper(watch::Sender<Phase>);
+
+impl Stopper {
+    /// Ends every connection now.
+    pub fn stop_now(&self) {
+        self.0.advance(Phase::Closing);
+    }
 }
 
 /// Why the server could not start. Nothing is left open.
@@ -107,10 +118,16 @@ impl Server {
         Some(counts)
     }
 
+    /// A way to stop at once while [`stop`](Self::stop) still waits.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.phase.clone())
+    }
+
     /// Stops: accepts nothing more, lets connections end by themselves for the configured time, then ends them. Blocks
     /// until all is over.
     pub fn stop(mut self) {
-        self.phase.send_replace(Phase::Draining);
+        self.phase.advance(Phase::Draining);
         let threads = std::mem::take(&mut self.threads);
         let (all_over, over) = std::sync::mpsc::channel::<()>();
         let joining = std::thread::spawn(move || {
@@ -123,7 +140,7 @@ impl Server {
         if over.recv_timeout(self.shared.snapshot.server.drain)
             == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
         {
-            self.phase.send_replace(Phase::Closing);
+            self.phase.advance(Phase::Closing);
         }
         let _ = joining.join();
     }
@@ -131,7 +148,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.phase.send_replace(Phase::Closing);
+        self.phase.advance(Phase::Closing);
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

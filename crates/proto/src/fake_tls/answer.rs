@@ -56,15 +56,14 @@ pub fn check(
 
 /// The length of the three records, when they are all here.
 fn measure(bytes: &[u8]) -> Result<Option<usize>, AnswerError> {
-    const ALERT: &[u8] = &[21, 3];
+    const ALERT: u8 = 21;
     const HANDSHAKE: &[u8] = &[22, 3, 3];
     const DATA: &[u8] = &[23, 3, 3];
     let mut reader = Reader::new(bytes);
-    if bytes.starts_with(ALERT) {
-        return match *bytes {
-            [_, _, _, _, _, _, description, ..] => Err(AnswerError::Alert(description)),
-            _ => Ok(None),
-        };
+    match *bytes {
+        [ALERT, 3, _, _, _, _, description, ..] => return Err(AnswerError::Alert(description)),
+        [ALERT] | [ALERT, 3, ..] => return Ok(None),
+        _ => {}
     }
     if !agrees(bytes, HANDSHAKE) {
         return Err(AnswerError::NotTls);

@@ -27,18 +27,19 @@ pub struct Greeting {
 }
 
 /// Makes a hello that `key` proves. `seed` is 32 random bytes, everything that varies comes from them; `x25519` is a
-/// public key; `name` is cut to [`MAX_NAME`] bytes.
+/// public key; `name` may be any bytes, as a secret's domain may, and is cut to [`MAX_NAME`].
 #[must_use]
 pub fn greet(
     shape: Shape,
     key: &SecretKey,
-    name: &str,
+    name: impl AsRef<[u8]>,
     unix_time: u32,
     seed: &[u8; 32],
     x25519: &[u8; X25519_LEN],
 ) -> Greeting {
-    let mut draw = Draw(CtrStream::new(seed, &[0; 16]));
-    let name = name.as_bytes().get(..MAX_NAME).unwrap_or(name.as_bytes());
+    let mut draw = Draw::new(seed);
+    let name = name.as_ref();
+    let name = name.get(..MAX_NAME).unwrap_or(name);
     let extensions = match shape {
         Shape::Modern => modern(&mut draw, name, x25519),
         Shape::Padded517 => padded_517(&mut draw, name, x25519),
@@ -180,7 +181,7 @@ fn ech_grease(draw: &mut Draw) -> Vec<u8> {
     vec16(&mut data, &draw.array::<32>());
     let steps = usize::from(draw.byte() % 4);
     let mut payload = vec![0; steps.saturating_mul(32).saturating_add(144)];
-    draw.0.apply(&mut payload);
+    draw.fill(&mut payload);
     vec16(&mut data, &payload);
     data
 }
@@ -207,12 +208,37 @@ fn vec16(out: &mut Vec<u8>, data: &[u8]) {
 }
 
 /// Everything that chance decides, from one seed.
-struct Draw(CtrStream);
+struct Draw {
+    stream: CtrStream,
+    /// Drawn ahead, as each use of the stream costs a key expansion; `ahead[used..]` is not used yet.
+    ahead: [u8; 256],
+    used: usize,
+}
 
 impl Draw {
+    const fn new(seed: &[u8; 32]) -> Self {
+        Self { stream: CtrStream::new(seed, &[0; 16]), ahead: [0; 256], used: 256 }
+    }
+
+    fn fill(&mut self, mut bytes: &mut [u8]) {
+        while !bytes.is_empty() {
+            if self.used >= self.ahead.len() {
+                self.ahead = [0; 256];
+                self.stream.apply(&mut self.ahead);
+                self.used = 0;
+            }
+            let ahead = self.ahead.get(self.used..).unwrap_or_default();
+            let len = bytes.len().min(ahead.len());
+            let (now, rest) = bytes.split_at_mut(len);
+            now.copy_from_slice(ahead.get(..len).unwrap_or_default());
+            self.used = self.used.saturating_add(len);
+            bytes = rest;
+        }
+    }
+
     fn array<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.0.apply(&mut bytes);
+        self.fill(&mut bytes);
         bytes
     }
 

@@ -13,11 +13,11 @@ use sha2::Sha256;
 use crate::secret::SecretKey;
 
 /// Where the random field stands in the record of a ClientHello or ServerHello.
-const RANDOM_OFFSET: usize = 11;
+pub(crate) const RANDOM_OFFSET: usize = 11;
 /// Length of the random field, which holds the digest.
-const RANDOM_LEN: usize = 32;
+pub(crate) const RANDOM_LEN: usize = 32;
 /// The fields in front of the random: record header, handshake header, version.
-type BeforeRandom = [u8; RANDOM_OFFSET];
+pub(crate) type BeforeRandom = [u8; RANDOM_OFFSET];
 
 /// Named groups that a key share is made for.
 mod group {
@@ -33,14 +33,19 @@ mod extension {
 }
 
 /// The parts of a hello around its random field; `None` when it is too short to have one.
-fn around_random(hello: &[u8]) -> Option<(&BeforeRandom, &[u8; RANDOM_LEN], &[u8])> {
+pub(crate) fn around_random(hello: &[u8]) -> Option<(&BeforeRandom, &[u8; RANDOM_LEN], &[u8])> {
     let (before, rest) = hello.split_first_chunk()?;
     let (random, after) = rest.split_first_chunk()?;
     Some((before, random, after))
 }
 
 /// HMAC-SHA256 with the secret, over `context` and then a hello with its random field taken as zeros.
-fn digest(key: &SecretKey, context: &[u8], before: &BeforeRandom, after: &[u8]) -> [u8; RANDOM_LEN] {
+pub(crate) fn digest(
+    key: &SecretKey,
+    context: &[u8],
+    before: &BeforeRandom,
+    after: &[u8],
+) -> [u8; RANDOM_LEN] {
     // A key of any length is fine for HMAC: the error cannot happen, and a digest of nothing proves nothing.
     let Ok(mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else { return [0; RANDOM_LEN] };
     mac.chain_update(context)

@@ -122,6 +122,16 @@ impl Buffer {
         let skip = usize::from(header.header_len);
         let message_end = skip.checked_add(header.message_len() as usize)?;
         let whole = self.take(skip.checked_add(header.body_len as usize)?)?;
-        whole.get(skip..message_end).map(<[u8]>::to_vec)
+        let message = whole.get(skip..message_end).map(<[u8]>::to_vec);
+        self.give_back();
+        message
+    }
+
+    /// Gives the memory of a long frame back when nothing is left to take: a connection may be idle for days.
+    fn give_back(&mut self) {
+        const KEPT: usize = 4 << 10;
+        if self.taken == self.bytes.len() && self.bytes.capacity() > KEPT {
+            *self = Self::new();
+        }
     }
 }

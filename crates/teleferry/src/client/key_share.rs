@@ -19,7 +19,11 @@ pub(super) fn make(offer: Offer<'_>) -> Result<KeyShare, Unspecified> {
     Ok(hybrid.map_or(KeyShare::X25519(public), |ciphertext| KeyShare::Hybrid(ciphertext, public)))
 }
 
-fn x25519_public() -> Result<[u8; 32], Unspecified> {
+/// A genuine public key, a new one each time.
+///
+/// # Errors
+/// The library failed, which it does only without randomness.
+pub(crate) fn x25519_public() -> Result<[u8; 32], Unspecified> {
     let key = PrivateKey::generate(&X25519)?;
     key.compute_public_key()?.as_ref().try_into().map_err(|_| Unspecified)
 }

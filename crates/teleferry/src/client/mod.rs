@@ -12,6 +12,7 @@ use tracing::warn;
 
 pub(crate) use connection::Connection;
 pub(crate) use door::Door;
+pub(crate) use key_share::x25519_public;
 
 use crate::backend::Leg;
 use crate::clock;

@@ -130,6 +130,7 @@ impl Relay {
             return Ok(());
         }
         let bytes = std::mem::take(early);
+        self.counters().from_client.add(bytes.len() as u64);
         let mut buf = vec![0; HEADROOM];
         buf.extend_from_slice(&bytes);
         let data = HEADROOM..buf.len();

@@ -18,8 +18,8 @@ const TURN: usize = 256 << 10;
 /// time limit of ours: the site's timers are the only ones. Without a site, the stranger is read from and not answered.
 pub(crate) async fn visit(mut connection: Connection, stream: Stream, first_bytes: Vec<u8>) {
     let shard = connection.shard();
+    connection.listener().counters.from_visitor.add(first_bytes.len() as u64);
     if !shard.shared.cover.exists() {
-        connection.listener().counters.from_visitor.add(first_bytes.len() as u64);
         return super::farewell::ignore(connection, stream).await;
     }
     connection.alarm().clear();

@@ -70,7 +70,7 @@ const REASONS: usize = Side::ALL.len() * Kind::ALL.len();
 pub struct ListenerCounters {
     /// Connections accepted.
     pub accepted: Counter,
-    /// Bytes read from proven clients.
+    /// Bytes read from proven clients, behind their header.
     pub from_client: Counter,
     /// Bytes written to proven clients.
     pub to_client: Counter,
@@ -152,7 +152,7 @@ pub struct Counts {
     pub strangers: BTreeMap<&'static str, u64>,
     /// Ended connections by reason, `side:kind`.
     pub closed: BTreeMap<String, u64>,
-    /// Bytes read from proven clients.
+    /// Bytes read from proven clients, behind their header.
     pub from_client: u64,
     /// Bytes written to proven clients.
     pub to_client: u64,

@@ -26,7 +26,7 @@ use sweep::Sweep;
 const SCRATCH: usize = 17 << 10;
 
 /// How far the server is with stopping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     /// Accepting and relaying.
     Running,
@@ -34,6 +34,22 @@ pub(crate) enum Phase {
     Draining,
     /// Everything ends now.
     Closing,
+}
+
+/// Going on to a phase; there is no way back, whoever is faster.
+pub(crate) trait Advance {
+    /// Goes on to `phase`, unless it is further already.
+    fn advance(&self, phase: Phase);
+}
+
+impl Advance for watch::Sender<Phase> {
+    fn advance(&self, phase: Phase) {
+        self.send_if_modified(|current| {
+            let further = phase > *current;
+            *current = phase.max(*current);
+            further
+        });
+    }
 }
 
 /// What the sessions of one thread share.

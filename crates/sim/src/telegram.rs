@@ -1,0 +1,125 @@
+//! All of Telegram's data centres on loopback.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use crate::dc::{Behaviour, Counters, DataCentre, Listener};
+use crate::mtproto::{PUBLIC_KEY_PEM, RsaKey};
+
+/// The ids of the built-in address book: the five, the one like a CDN, the three of the test environment.
+pub const DC_IDS: [i16; 9] = [1, 2, 3, 4, 5, 203, 10_001, 10_002, 10_003];
+
+/// Where Telegram is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Every data centre listens on each of these, on a port that the kernel chooses.
+    pub listen: Vec<IpAddr>,
+}
+
+impl Default for Options {
+    /// 127.0.0.1 alone.
+    fn default() -> Self {
+        Self { listen: vec![Ipv4Addr::LOCALHOST.into()] }
+    }
+}
+
+/// A running Telegram. Dropping it closes every listener and every connection.
+pub struct Telegram {
+    dcs: BTreeMap<i16, Running>,
+}
+
+struct Running {
+    dc: Arc<DataCentre>,
+    listeners: Vec<Listener>,
+}
+
+impl Telegram {
+    /// Starts every data centre on the current tokio runtime, of any kind.
+    ///
+    /// # Errors
+    /// A port cannot be had on one of the addresses.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start(options: &Options) -> io::Result<Self> {
+        let rsa = Arc::new(RsaKey::built_in());
+        let everyone = Arc::new(BTreeSet::from(DC_IDS));
+        let start = |id| {
+            let dc = Arc::new(DataCentre::new(id, Arc::clone(&rsa), Arc::clone(&everyone)));
+            let listeners = options.listen.iter().map(|ip| Listener::start(Arc::clone(&dc), *ip));
+            Ok((id, Running { listeners: listeners.collect::<io::Result<_>>()?, dc }))
+        };
+        Ok(Self { dcs: DC_IDS.into_iter().map(start).collect::<io::Result<_>>()? })
+    }
+
+    /// Where the data centres are, by positive id; a media id means the same one.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeMap<i16, Vec<SocketAddr>> {
+        let addresses = |running: &Running| running.listeners.iter().map(Listener::address).collect();
+        self.dcs.iter().map(|(id, running)| (*id, addresses(running))).collect()
+    }
+
+    /// The first address of a data centre.
+    ///
+    /// # Panics
+    /// When there is no such data centre, or it listens nowhere.
+    #[must_use]
+    pub fn address(&self, dc: i16) -> SocketAddr {
+        let first = self.running(dc).listeners.first();
+        first.expect("the options name an address to listen on").address()
+    }
+
+    /// What a data centre has seen.
+    ///
+    /// # Panics
+    /// When there is no such data centre.
+    #[must_use]
+    pub fn counters(&self, dc: i16) -> &Arc<Counters> {
+        self.running(dc).dc.counters()
+    }
+
+    /// Changes what a data centre does with new connections, and waits until it does so. Those it has stay.
+    ///
+    /// # Panics
+    /// When there is no such data centre.
+    pub async fn set_behaviour(&self, dc: i16, behaviour: Behaviour) {
+        for listener in &self.running(dc).listeners {
+            listener.obey(|order| order.behaviour = behaviour).await;
+        }
+    }
+
+    /// Closes every connection that a data centre has, and waits until they are closed.
+    ///
+    /// # Panics
+    /// When there is no such data centre.
+    pub async fn drop_connections(&self, dc: i16) {
+        for listener in &self.running(dc).listeners {
+            listener.obey(|order| order.generation += 1).await;
+        }
+    }
+
+    /// The RSA key that clients have to trust: PKCS#1 in PEM.
+    #[must_use]
+    pub const fn public_key_pem(&self) -> &'static str {
+        PUBLIC_KEY_PEM
+    }
+
+    /// Stops, and waits until every connection is closed.
+    pub async fn stop(self) {
+        for listener in self.dcs.into_values().flat_map(|running| running.listeners) {
+            listener.stop().await;
+        }
+    }
+
+    fn running(&self, dc: i16) -> &Running {
+        self.dcs.get(&dc).unwrap_or_else(|| panic!("there is no data centre {dc}"))
+    }
+}
+
+impl std::fmt::Debug for Telegram {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(self.addresses()).finish()
+    }
+}

@@ -1,0 +1,343 @@
+//! Every key there is: its type, default and meaning. What the file may say, `check --explain` and the reference page all
+//! come from this one table.
+
+use self::Status::{Built, Planned};
+
+/// A table of the file.
+#[derive(Debug)]
+pub struct Section {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it may be there many times: `[[name]]`.
+    pub repeated: bool,
+    /// What it is about.
+    pub meaning: &'static str,
+    /// Whether it can be used.
+    pub status: Status,
+    /// Its keys, in the order to tell them.
+    pub keys: &'static [Key],
+}
+
+/// A key of a table.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What its value looks like.
+    pub kind: &'static str,
+    /// Its default or an example of a value, as TOML.
+    pub value: Value,
+    /// What it does.
+    pub meaning: &'static str,
+    /// Whether it can be used.
+    pub status: Status,
+}
+
+/// What a key has when the file does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// This.
+    Default(&'static str),
+    /// Nothing; a value would look like this.
+    Example(&'static str),
+    /// It depends on the machine; told in words.
+    Varies(&'static str),
+}
+
+/// Whether a key can be used in this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It works.
+    Built,
+    /// Its name is reserved; it comes with what is told here.
+    Planned(&'static str),
+}
+
+impl Section {
+    /// The table's heading in the file.
+    #[must_use]
+    pub fn heading(&self) -> String {
+        if self.repeated { format!("[[{}]]", self.name) } else { format!("[{}]", self.name) }
+    }
+
+    /// The keys that work.
+    pub fn built_keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter().filter(|key| key.status == Built)
+    }
+}
+
+/// The sections that work.
+pub fn built_sections() -> impl Iterator<Item = &'static Section> {
+    SECTIONS.iter().filter(|section| section.status == Built)
+}
+
+/// What is reserved for later: `section` or `section.key`, and what it comes with.
+pub fn planned() -> impl Iterator<Item = (String, &'static str)> {
+    SECTIONS.iter().flat_map(|section| {
+        let whole = match section.status {
+            Planned(with) => Some((section.name.to_owned(), with)),
+            Built => None,
+        };
+        let keys = section.keys.iter().filter_map(|key| match key.status {
+            Planned(with) => Some((format!("{}.{}", section.name, key.name), with)),
+            Built => None,
+        });
+        whole.into_iter().chain(keys)
+    })
+}
+
+const fn key(name: &'static str, kind: &'static str, value: Value, meaning: &'static str) -> Key {
+    Key { name, kind, value, meaning, status: Built }
+}
+
+const fn later(name: &'static str, with: &'static str) -> Key {
+    Key { name, kind: "", value: Value::Example(""), meaning: "", status: Planned(with) }
+}
+
+const fn later_section(name: &'static str, repeated: bool, with: &'static str) -> Section {
+    Section { name, repeated, meaning: "", status: Planned(with), keys: &[] }
+}
+
+const MIDDLE: &str = "middle proxies";
+const DOOR: &str = "protection at the door";
+const DATA_PLANE: &str = "bounded queues";
+const CHANGE: &str = "changes at run time";
+const SPLIT: &str = "split operation";
+
+/// The whole table, in the order of the reference.
+pub const SECTIONS: &[Section] = &[
+    Section {
+        name: "server",
+        repeated: false,
+        meaning: "The process as a whole.",
+        status: Built,
+        keys: &[
+            key("workers", "number", Value::Default("0"), "Data-plane threads; 0 means one a core."),
+            key(
+                "state_dir",
+                "path",
+                Value::Varies(
+                    "/var/lib/teleferry for root and for services, else $XDG_STATE_HOME/teleferry or ~/.local/state/teleferry",
+                ),
+                "Where state is kept from one start to the next. A relative path begins at the file's directory.",
+            ),
+            key(
+                "public_host",
+                "host name or address",
+                Value::Example("\"proxy.example.com\""),
+                "The host in links. Without it, links carry the first address of an interface.",
+            ),
+            key("max_connections", "number", Value::Default("65536"), "Connections over all listeners."),
+            key(
+                "drain",
+                "duration",
+                Value::Default("\"10s\""),
+                "How long connections may go on after a stop is asked for.",
+            ),
+        ],
+    },
+    Section {
+        name: "listen",
+        repeated: true,
+        meaning: "Where clients come in. At least one; every listener has its own secrets and kinds of client.",
+        status: Built,
+        keys: &[
+            key(
+                "name",
+                "string",
+                Value::Default("\"main\""),
+                "The listener's name in logs and metrics. Every listener needs its own.",
+            ),
+            key(
+                "address",
+                "address or list of addresses",
+                Value::Example("\"0.0.0.0:443\""),
+                "\"IP:PORT\", \"[IPv6]:PORT\" (\"[::]:443\" takes IPv4 too), \"unix:PATH\" or \"systemd:NAME\". Port 0 lets the system choose.",
+            ),
+            key(
+                "secret",
+                "secret",
+                Value::Example("\"<32 hex digits>\""),
+                "The base secret. `teleferry secret` makes one.",
+            ),
+            key(
+                "secret_file",
+                "path",
+                Value::Example("\"secret.txt\""),
+                "A file that holds the base secret, instead of `secret`. A relative path begins at the file's directory.",
+            ),
+            key(
+                "secrets",
+                "table of secrets",
+                Value::Example("{ alice = \"<32 hex digits>\" }"),
+                "Named secrets, beside the base secret or instead of it.",
+            ),
+            later("ad_tag", MIDDLE),
+            key(
+                "protocols",
+                "list of tls, secure, classic",
+                Value::Default("[\"tls\"]"),
+                "The kinds of client that are served: tls (ee secrets, fake TLS), secure (dd secrets), classic (plain secrets).",
+            ),
+            key(
+                "domain",
+                "host name",
+                Value::Example("\"www.example.com\""),
+                "The cover domain: what fake-TLS clients name as the site they visit. Needed with tls.",
+            ),
+            key("max_connections", "number", Value::Default("65536"), "Connections to this listener."),
+            later("proxy_protocol", DOOR),
+            later("proxy_protocol_from", DOOR),
+        ],
+    },
+    TELEGRAM,
+    Section {
+        name: "cover",
+        repeated: false,
+        meaning: "The site that everybody sees who is not a client.",
+        status: Built,
+        keys: &[
+            key(
+                "target",
+                "\"off\", \"HOST:PORT\" or \"unix:PATH\"",
+                Value::Default("\"off\""),
+                "Where strangers are taken, from their first byte. Without it their connections are closed, which a probe can tell from a site.",
+            ),
+            key(
+                "connect_timeout",
+                "duration",
+                Value::Default("\"10s\""),
+                "For each of the site's addresses.",
+            ),
+            later("only_domains", DOOR),
+            later("proxy_protocol", DOOR),
+            later("profile", DOOR),
+        ],
+    },
+    Section {
+        name: "handshake",
+        repeated: false,
+        meaning: "The first bytes of a connection.",
+        status: Built,
+        keys: &[
+            key(
+                "timeout",
+                "duration",
+                Value::Default("\"60s\""),
+                "From the connection to its first relayed byte. Visitors of the cover site are not subject to it.",
+            ),
+            key(
+                "clock_skew_past",
+                "duration",
+                Value::Default("\"10m\""),
+                "How far a fake-TLS client's clock may be behind.",
+            ),
+            key(
+                "clock_skew_future",
+                "duration",
+                Value::Default("\"20m\""),
+                "How far a fake-TLS client's clock may be ahead.",
+            ),
+        ],
+    },
+    Section {
+        name: "relay",
+        repeated: false,
+        meaning: "Connections of proven clients.",
+        status: Built,
+        keys: &[
+            key(
+                "idle_timeout",
+                "duration",
+                Value::Default("\"20m\""),
+                "How long a connection may carry nothing before it is closed.",
+            ),
+            later("filter_server_errors", MIDDLE),
+        ],
+    },
+    Section {
+        name: "log",
+        repeated: false,
+        meaning: "What is told on standard error.",
+        status: Built,
+        keys: &[
+            key(
+                "level",
+                "error, warn, info, debug or trace",
+                Value::Default("\"info\""),
+                "The least severe level that is told.",
+            ),
+            key("format", "text or json", Value::Default("\"text\""), "How a line looks."),
+            later("file", CHANGE),
+            key(
+                "mask_addresses",
+                "true or false",
+                Value::Default("true"),
+                "Whether clients' addresses are shortened to their network.",
+            ),
+        ],
+    },
+    later_section("limits", false, DATA_PLANE),
+    later_section("replay", false, DOOR),
+    later_section("sni_secrets", false, DOOR),
+    later_section("policy", true, DOOR),
+    later_section("tables", false, DOOR),
+    later_section("role", false, SPLIT),
+    later_section("admin", false, CHANGE),
+];
+
+const TELEGRAM: Section = Section {
+    name: "telegram",
+    repeated: false,
+    meaning: "The way to Telegram.",
+    status: Built,
+    keys: &[
+        key(
+            "mode",
+            "direct",
+            Value::Default("\"direct\""),
+            "How clients are taken to Telegram: direct opens one connection to a data centre for each client.",
+        ),
+        key(
+            "fast_path",
+            "true or false",
+            Value::Default("true"),
+            "Whether bytes from a data centre may pass without cryptography.",
+        ),
+        key(
+            "dc",
+            "table of addresses by data-centre id",
+            Value::Example("{ \"2\" = [\"149.154.167.51:443\"] }"),
+            "Addresses in place of the built-in ones.",
+        ),
+        key(
+            "default_dc",
+            "data-centre id or \"none\"",
+            Value::Default("2"),
+            "The data centre for clients that ask for an unknown one; \"none\" refuses them.",
+        ),
+        key(
+            "prefer",
+            "ipv4, ipv6, only-ipv4 or only-ipv6",
+            Value::Default("\"ipv4\""),
+            "Which of a data centre's addresses are used, and in which order.",
+        ),
+        key("connect_timeout", "duration", Value::Default("\"5s\""), "For each address that is tried."),
+        key(
+            "answer_timeout",
+            "duration",
+            Value::Default("\"20s\""),
+            "How long a data centre may leave a client's first request unanswered before it is given up.",
+        ),
+        later("proxy_secret_url", MIDDLE),
+        later("proxy_config_url", MIDDLE),
+        later("proxy_config_v6_url", MIDDLE),
+        later("refresh", MIDDLE),
+        later("http_timeout", MIDDLE),
+        later("external_ip", MIDDLE),
+        later("ip_lookup", MIDDLE),
+        later("links_per_dc", MIDDLE),
+        later("clients_per_link", MIDDLE),
+        later("crc32c", MIDDLE),
+    ],
+};

@@ -1,0 +1,325 @@
+//! Single values: what a text or a number must look like, and what to say when it does not.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
+use teleferry_proto::secret::{HostName, Secret, SecretKey, is_public_secret};
+
+use super::snapshot::{CoverTarget, ListenAddress, Mode, Protocol};
+
+/// Why a value cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// What is wrong with it: fits behind "the value …".
+    pub message: String,
+    /// What to do, when that can be told.
+    pub help: Option<String>,
+}
+
+impl Wrong {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None }
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+/// A key: 32 hex digits in either case, and none that stands in a manual.
+///
+/// # Errors
+/// Anything else. The text itself is never repeated.
+pub fn secret_key(text: &str) -> Result<SecretKey, Wrong> {
+    let key = match Secret::parse(text) {
+        Ok(Secret::Plain(key)) if text.len() == 32 => key,
+        Ok(Secret::Secure(_) | Secret::Tls(..)) => {
+            return Err(Wrong::new("is a secret as it stands in links").help(
+                "write only the 32 hex digits of the key: without dd or ee before them and without the domain after them",
+            ));
+        }
+        Ok(Secret::Plain(_)) | Err(_) => {
+            let count = text.chars().count();
+            let found = if text.chars().all(|c| c.is_ascii_hexdigit()) {
+                format!("has {count} hex digits")
+            } else {
+                "is not written in hex digits".to_owned()
+            };
+            return Err(Wrong::new(format!("{found}, and a secret has 32"))
+                .help("`teleferry secret` makes a new one"));
+        }
+    };
+    if is_public_secret(&key) {
+        return Err(Wrong::new("is an example from a manual, and everybody who looks for proxies tries it")
+            .help("`teleferry secret` makes a new one"));
+    }
+    Ok(key)
+}
+
+/// A cover domain.
+///
+/// # Errors
+/// It is no host name that an `ee` secret can carry.
+pub fn domain(text: &str) -> Result<HostName, Wrong> {
+    HostName::new(text).map_err(|error| Wrong::new(format!("is no host name: {error}")))
+}
+
+/// An address to listen on.
+///
+/// # Errors
+/// It has none of the forms.
+pub fn listen_address(text: &str) -> Result<ListenAddress, Wrong> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return path_after("unix:", path).map(ListenAddress::Unix);
+    }
+    if let Some(name) = text.strip_prefix("systemd:") {
+        return match name {
+            "" => Err(Wrong::new("has no name after systemd:")),
+            name => Ok(ListenAddress::Systemd(name.to_owned())),
+        };
+    }
+    text.parse().map(ListenAddress::Inet).map_err(|_| not_an_address(text))
+}
+
+/// What is meant by a text that is no IP:PORT.
+fn not_an_address(text: &str) -> Wrong {
+    let wrong = Wrong::new("is no address to listen on");
+    if text.parse::<u16>().is_ok() {
+        return wrong.help(format!("to listen on every address write \"[::]:{text}\""));
+    }
+    match text.trim_matches(['[', ']']).parse() {
+        Ok(IpAddr::V4(ip)) => wrong.help(format!("add the port: \"{ip}:443\"")),
+        Ok(IpAddr::V6(ip)) => wrong.help(format!("write \"[{ip}]:443\"")),
+        Err(_) => {
+            wrong.help("the forms are \"IP:PORT\", \"[IPv6]:PORT\", \"unix:PATH\" and \"systemd:NAME\"")
+        }
+    }
+}
+
+fn path_after(prefix: &str, path: &str) -> Result<PathBuf, Wrong> {
+    if path.is_empty() { Err(Wrong::new(format!("has no path after {prefix}"))) } else { Ok(path.into()) }
+}
+
+/// An address of a data centre.
+///
+/// # Errors
+/// It is not an IP address with a port other than 0.
+pub(super) fn dc_address(text: &str) -> Result<SocketAddr, Wrong> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() != 0 => Ok(address),
+        Ok(_) => Err(Wrong::new("has port 0, which cannot be connected to")),
+        Err(_) => Err(Wrong::new("is no address").help("the forms are \"IP:PORT\" and \"[IPv6]:PORT\"")),
+    }
+}
+
+/// Where the cover site is; `None` is "off".
+pub(super) fn cover_target(text: &str) -> Result<Option<CoverTarget>, Wrong> {
+    match text {
+        "off" => return Ok(None),
+        "sni" => return Err(Wrong::new("is not yet supported: it comes with protection at the door")),
+        _ => {}
+    }
+    if let Some(path) = text.strip_prefix("unix:") {
+        return path_after("unix:", path).map(|path| Some(CoverTarget::Unix(path)));
+    }
+    let wrong = || Wrong::new("is no target").help("the forms are \"off\", \"HOST:PORT\" and \"unix:PATH\"");
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| {
+        if HostName::new(text).is_ok() {
+            Wrong::new("has no port").help(format!("add it: \"{text}:443\""))
+        } else {
+            wrong()
+        }
+    })?;
+    let port = port.parse().ok().filter(|&port: &u16| port != 0).ok_or_else(wrong)?;
+    let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(bare) if bare.parse::<std::net::Ipv6Addr>().is_ok() => bare,
+        Some(_) => return Err(wrong()),
+        None if host.parse::<std::net::Ipv4Addr>().is_ok() => host,
+        None => {
+            HostName::new(host).map_err(|error| Wrong::new(format!("has a wrong host: {error}")))?;
+            host
+        }
+    };
+    Ok(Some(CoverTarget::HostPort(host.to_owned(), port)))
+}
+
+/// A host for links: a name, or an address without brackets.
+pub(super) fn public_host(text: &str) -> Result<String, Wrong> {
+    if text.parse::<IpAddr>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    if text.starts_with('[') {
+        return Err(Wrong::new("has brackets, which clients do not understand in links")
+            .help("write the address without brackets and without a port"));
+    }
+    match HostName::new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) if text.contains(':') => {
+            Err(Wrong::new("has a port").help("write the host alone: links carry the port of their listener"))
+        }
+        Err(error) => Err(Wrong::new(format!("is no host: {error}"))),
+    }
+}
+
+/// A listener's name: it is a label in metrics and stands in log lines.
+pub(super) fn listener_name(text: &str) -> Result<String, Wrong> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if (1..=MAX_NAME_LEN).contains(&text.len()) && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(format!(
+        "is no name: names have 1 to {MAX_NAME_LEN} letters, digits, hyphens, underscores and dots"
+    )))
+}
+
+const MAX_NAME_LEN: usize = 64;
+
+/// How clients are taken to Telegram.
+///
+/// # Errors
+/// The word is not one of the modes, or one that does not work yet.
+pub fn mode(text: &str) -> Result<Mode, Wrong> {
+    match text {
+        "auto" | "middle" => {
+            Err(Wrong::new("is not yet supported: it comes with middle proxies").help("write \"direct\""))
+        }
+        _ => one_of(text, &[("direct", Mode::Direct)]),
+    }
+}
+
+/// A kind of client.
+///
+/// # Errors
+/// The word is not one of the kinds.
+pub fn protocol(text: &str) -> Result<Protocol, Wrong> {
+    one_of(text, &Protocol::ALL.map(|protocol| (protocol.name(), protocol)))
+}
+
+/// One of some words.
+pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(*value);
+    }
+    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    let wrong = Wrong::new(format!("is not one of {}", known.join(", ")));
+    Err(match nearest(text, known.iter().copied()) {
+        Some(word) => wrong.help(format!("did you mean \"{word}\"?")),
+        None => wrong,
+    })
+}
+
+/// The word that was probably meant.
+pub(super) fn nearest<'a>(text: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    words
+        .map(|word| (strsim::jaro_winkler(&text.to_lowercase(), word), word))
+        .filter(|&(likeness, _)| likeness > 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, word)| word)
+}
+
+/// A length of time such as "90s", "5m" or "1h30m", within bounds.
+pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Wrong> {
+    let parsed: SignedDuration = text.parse().map_err(|_| {
+        Wrong::new("is no length of time")
+            .help("write a number and a unit, such as \"30s\", \"5m\" or \"1h\"")
+    })?;
+    Duration::try_from(parsed).ok().filter(|parsed| range.contains(parsed)).ok_or_else(|| {
+        Wrong::new(format!(
+            "is not between {} and {}",
+            show_duration(*range.start()),
+            show_duration(*range.end())
+        ))
+    })
+}
+
+/// A length of time as it is written in the file.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    SpanPrinter::new()
+        .designator(Designator::Compact)
+        .spacing(Spacing::None)
+        .unsigned_duration_to_string(&duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_and_shown() {
+        let range = Duration::from_millis(100)..=Duration::from_hours(2);
+        for (text, seconds, shown) in
+            [("90s", 90, "1m30s"), ("5m", 300, "5m"), ("1h30m", 5400, "1h30m"), ("2 hours", 7200, "2h")]
+        {
+            let read = duration(text, &range);
+            assert_eq!(read, Ok(Duration::from_secs(seconds)), "{text}");
+            assert_eq!(read.map(show_duration).as_deref(), Ok(shown));
+        }
+        for text in ["0s", "-5s", "99ms", "3h"] {
+            assert_eq!(
+                duration(text, &range).expect_err(text).message,
+                "is not between 100ms and 2h",
+                "{text}"
+            );
+        }
+        for text in ["", "5", "five minutes", "1d", "s"] {
+            assert_eq!(duration(text, &range).expect_err(text).message, "is no length of time", "{text}");
+        }
+    }
+
+    #[test]
+    fn cover_targets_are_read_and_shown() {
+        for text in ["www.example.com:443", "192.0.2.1:80", "[2001:db8::1]:443", "unix:/run/site.sock"] {
+            let target = cover_target(text).expect(text).expect("not off");
+            assert_eq!(target.to_string(), text);
+        }
+        assert_eq!(cover_target("off"), Ok(None));
+        for text in
+            ["", "www.example.com", "a:0", "a:65536", "2001:db8::1:443", "[a]:1", "unix:", ":443", "sni"]
+        {
+            cover_target(text).expect_err(text);
+        }
+    }
+
+    #[test]
+    fn listen_addresses_are_read_and_shown() {
+        for text in ["0.0.0.0:443", "[::]:443", "127.0.0.1:0", "unix:/run/a.sock", "systemd:web"] {
+            assert_eq!(listen_address(text).expect(text).to_string(), text);
+        }
+        for (text, help) in
+            [("443", "\"[::]:443\""), ("192.0.2.1", "\"192.0.2.1:443\""), ("::", "\"[::]:443\"")]
+        {
+            let wrong = listen_address(text).expect_err(text);
+            assert!(wrong.help.as_deref().is_some_and(|told| told.contains(help)), "{text}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_repeated() {
+        for text in
+            ["0123456789abcdef0123456789abcdef", "0011223344556677", "dd00112233445566778899aabbccddeeff"]
+        {
+            let wrong = secret_key(text).expect_err(text).to_string();
+            assert!(!wrong.contains(text), "{wrong}");
+        }
+        assert!(secret_key("FBEFBEFBEFBEFBEFBEFBEFBEFBEFBEF0").is_ok(), "upper case is the same");
+        // 32 characters of base64 are 24 bytes, and 22 are a key that is not written as asked for.
+        secret_key("AAECAwQFBgcICQoLDA0ODw").expect_err("base64");
+    }
+}

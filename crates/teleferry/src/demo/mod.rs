@@ -1,0 +1,95 @@
+//! `teleferry demo`: Telegram in miniature on loopback, this proxy in front of it, and a client through every protocol to
+//! every data centre. Needs no network, no file and no root.
+
+mod stage;
+mod table;
+mod trial;
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokio::runtime::Builder;
+
+use stage::Stage;
+use table::Table;
+use trial::{Outcome, Trial};
+
+/// How long one client may take for everything it does.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Clients at the same time.
+const AT_ONCE: usize = 8;
+
+/// Runs the demonstration and shows it on `out`, live when that is a terminal. Says whether everything passed.
+///
+/// # Errors
+/// Loopback has no port to give, or `out` takes nothing more.
+pub fn run(out: &mut (impl Write + IsTerminal)) -> io::Result<bool> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(show(out))
+}
+
+async fn show(out: &mut (impl Write + IsTerminal)) -> io::Result<bool> {
+    let stage = Stage::build().await?;
+    let trials = Trial::all();
+    let mut table = Table::new(&trials, out.is_terminal());
+    writeln!(out, "Telegram in miniature: {} data centres on loopback.", stage.data_centres())?;
+    writeln!(out, "Teleferry in front of it: {}, every protocol.", stage.proxy)?;
+    writeln!(out, "Each client makes its handshake, asks for a key exchange, gets a quick ack and an echo,")?;
+    writeln!(out, "and downloads 1 MiB of which it checks every byte. Times are in milliseconds.\n")?;
+    table.draw(out)?;
+
+    let mut running = futures_util::stream::iter(trials.iter().map(|trial| {
+        let stage = &stage;
+        async move { (trial, play(trial, stage).await) }
+    }))
+    .buffer_unordered(AT_ONCE);
+    while let Some((trial, outcome)) = running.next().await {
+        table.set(trial, outcome);
+        table.draw(out)?;
+    }
+    drop(running);
+
+    table.finish(out)?;
+    let stranger = stage.send_a_stranger().await;
+    let verdict = Verdict { passed: table.passed(), trials: trials.len(), stranger };
+    verdict.tell(out, &table)?;
+    Ok(verdict.is_pass())
+}
+
+async fn play(trial: &Trial, stage: &Stage) -> Outcome {
+    match tokio::time::timeout(PATIENCE, trial.play(stage.proxy, &stage.key)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Outcome::Failed("took longer than 20 seconds".to_owned()),
+    }
+}
+
+/// What it came to.
+struct Verdict {
+    passed: usize,
+    trials: usize,
+    /// How the stranger fared: an error says what it saw instead of the site.
+    stranger: Result<(), String>,
+}
+
+impl Verdict {
+    const fn is_pass(&self) -> bool {
+        self.passed == self.trials && self.stranger.is_ok()
+    }
+
+    fn tell(&self, out: &mut impl Write, table: &Table) -> io::Result<()> {
+        for (trial, reason) in table.failures() {
+            writeln!(out, "failed: {trial}: {reason}")?;
+        }
+        match &self.stranger {
+            Ok(()) => writeln!(out, "A stranger without a secret saw the cover site, byte for byte.")?,
+            Err(reason) => writeln!(out, "failed: a stranger at the cover site: {reason}")?,
+        }
+        let Self { passed, trials, .. } = self;
+        if self.is_pass() {
+            writeln!(out, "PASSED: {passed} of {trials} clients reached Telegram through the proxy.")
+        } else {
+            writeln!(out, "FAILED: {passed} of {trials} clients reached Telegram through the proxy.")
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Everything that the demonstration needs, on loopback.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use teleferry_proto::secret::{HostName, SecretKey};
+use teleferry_sim::cover::{Act, CoverSite};
+use teleferry_sim::telegram::{Options, Telegram};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::PATIENCE;
+use crate::config::{
+    AddressPreference, Cover, CoverTarget, Handshake, ListenAddress, Listener, Log, LogFormat, Mode,
+    NamedSecret, Protocols, Relay, Server as ServerSettings, Snapshot, Telegram as TelegramSettings,
+};
+use crate::entropy;
+use crate::server::Server;
+
+/// What the stranger asks for, and what the site answers.
+const QUESTION: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: a stranger\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+const PAGE: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\nConnection: close\r\n\r\nAn ordinary site.\r\n";
+
+/// Telegram, the cover site, and the proxy between them and the clients. All of it ends when it is dropped.
+pub(super) struct Stage {
+    telegram: Telegram,
+    _cover: CoverSite,
+    server: Server,
+    /// Where the proxy listens.
+    pub(super) proxy: SocketAddr,
+    /// Its secret.
+    pub(super) key: SecretKey,
+}
+
+impl Stage {
+    pub(super) async fn build() -> io::Result<Self> {
+        let telegram = Telegram::start(&Options::default())?;
+        let page = vec![Act::Await(QUESTION.len() as u64), Act::Send(PAGE.to_vec()), Act::HalfClose];
+        let cover = CoverSite::start(page).await?;
+        let key = SecretKey::new(entropy::array());
+        let snapshot = settings(telegram.addresses(), cover.address(), &key)?;
+        let server = Server::start(Arc::new(snapshot)).map_err(io::Error::other)?;
+        let proxy = match server.addresses() {
+            [(_, ListenAddress::Inet(address)), ..] => *address,
+            _ => return Err(io::ErrorKind::AddrNotAvailable.into()),
+        };
+        Ok(Self { telegram, _cover: cover, server, proxy, key })
+    }
+
+    pub(super) fn data_centres(&self) -> usize {
+        self.telegram.addresses().len()
+    }
+
+    /// A stranger without a secret must see the site and nothing else.
+    pub(super) async fn send_a_stranger(&self) -> Result<(), String> {
+        let seen = tokio::time::timeout(PATIENCE, ask(self.proxy)).await;
+        match seen {
+            Ok(Ok(answer)) if answer == PAGE => Ok(()),
+            Ok(Ok(answer)) => Err(format!("got {} bytes that are not the site's", answer.len())),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("got no answer".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stage")
+            .field("proxy", &self.proxy)
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn ask(address: SocketAddr) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(QUESTION).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(answer)
+}
+
+fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretKey) -> io::Result<Snapshot> {
+    let minute = Duration::from_secs(60);
+    let domain = HostName::new("www.example.com").map_err(io::Error::other)?;
+    Ok(Snapshot {
+        server: ServerSettings {
+            workers: 0,
+            state_dir: "/nonexistent".into(),
+            public_host: None,
+            max_connections: 1000,
+            drain: Duration::ZERO,
+        },
+        listeners: vec![Listener {
+            name: "demo".to_owned(),
+            addresses: vec![ListenAddress::Inet((Ipv4Addr::LOCALHOST, 0).into())],
+            secrets: vec![NamedSecret { name: None, key: key.clone() }],
+            protocols: Protocols::ALL,
+            domain: Some(domain),
+            max_connections: 1000,
+        }],
+        telegram: TelegramSettings {
+            mode: Mode::Direct,
+            fast_path: true,
+            dc,
+            default_dc: Some(2),
+            prefer: AddressPreference::Ipv4,
+            connect_timeout: minute,
+            answer_timeout: minute,
+        },
+        cover: Cover {
+            target: Some(CoverTarget::HostPort(cover.ip().to_string(), cover.port())),
+            connect_timeout: minute,
+        },
+        handshake: Handshake {
+            timeout: minute,
+            clock_skew_past: minute * 10,
+            clock_skew_future: minute * 20,
+        },
+        relay: Relay { idle_timeout: minute },
+        log: Log { level: tracing::Level::ERROR, format: LogFormat::Text, mask_addresses: true },
+    })
+}

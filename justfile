@@ -1,0 +1,35 @@
+# The entry point for people. Every recipe is one command, written out so that it can be used without `just`.
+
+# what there is
+default:
+    @just --list --unsorted
+
+# the proxy, a Telegram in miniature and clients: shows that everything works
+demo:
+    cargo run --release -- demo
+
+# every test, real clients included
+test:
+    cargo xtask test
+
+# what CI runs
+ci:
+    .ci/run
+
+# format, lints, rustdoc
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+# write the generated references anew
+generate:
+    cargo xtask generate
+
+# every fuzz target for some seconds
+fuzz seconds="10":
+    fuzz/run {{ seconds }}
+
+# real clients against target/release (or target/debug)
+e2e *arguments:
+    e2e/run {{ arguments }}

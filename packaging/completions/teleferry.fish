@@ -1,0 +1,91 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_teleferry_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_teleferry_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_teleferry_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_teleferry_using_subcommand
+    set -l cmd (__fish_teleferry_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c teleferry -n "__fish_teleferry_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c teleferry -n "__fish_teleferry_needs_command" -s V -l version -d 'Print version'
+complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "run" -d 'Runs the proxy in the foreground until it is told to stop'
+complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "demo" -d 'Shows that everything works: Telegram in miniature, this proxy, and clients through every protocol'
+complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "check" -d 'Checks the settings and prints what they mean, with secrets shortened'
+complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "link" -d 'Prints the links that clients connect with'
+complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "secret" -d 'Makes a random secret, in all its written forms'
+complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "ping" -d 'Asks every data centre through a proxy, and says where it fails'
+complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "completions" -d 'Prints a script that completes this command line in a shell'
+complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "man" -d 'Prints the manual page'
+complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l config -d 'The configuration file; without one, the other flags and the state directory decide' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l domain -d 'The cover domain: the site that fake-TLS clients seem to visit' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l ad-tag -d 'Not yet supported' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l protocol -d 'A kind of client to serve: tls, secure or classic; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l mode -d 'How clients are taken to Telegram: direct' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l state-dir -d 'Where state is kept from one start to the next' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand run" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l config -d 'The configuration file; without one, the other flags and the state directory decide' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l domain -d 'The cover domain: the site that fake-TLS clients seem to visit' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l ad-tag -d 'Not yet supported' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l protocol -d 'A kind of client to serve: tls, secure or classic; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l mode -d 'How clients are taken to Telegram: direct' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l state-dir -d 'Where state is kept from one start to the next' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l explain -d 'Tells every key of the configuration with its type, its default and its meaning, and checks nothing'
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l config -d 'The configuration file; without one, the other flags and the state directory decide' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l domain -d 'The cover domain: the site that fake-TLS clients seem to visit' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l ad-tag -d 'Not yet supported' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l protocol -d 'A kind of client to serve: tls, secure or classic; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l mode -d 'How clients are taken to Telegram: direct' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l state-dir -d 'Where state is kept from one start to the next' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l listener -d 'Only the links of this listener' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l sni -d 'Not yet supported' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l qr -d 'Also shows each link as a QR code'
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l json -d 'Prints JSON: an object with the list `links`'
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand secret" -l domain -d 'The cover domain for the fake-TLS form; without one that form is left out' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand secret" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l dc -d 'Data centres: ids and ranges, separated by commas; below zero for media' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l protocol -d 'Protocols, separated by commas [default: the link\'s own]' -r -f -a "classic\t'Plain secret, intermediate framing'
+secure\t'dd secret, padded framing'
+tls\t'ee secret, padded framing inside fake TLS'"
+complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l repeat -d 'Exchanges with each data centre through each protocol' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l timeout -d 'How long each exchange may take, from connecting to the answer' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l json -d 'Print one JSON object instead of tables'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c teleferry -n "__fish_teleferry_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand man" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "run" -d 'Runs the proxy in the foreground until it is told to stop'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "demo" -d 'Shows that everything works: Telegram in miniature, this proxy, and clients through every protocol'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "check" -d 'Checks the settings and prints what they mean, with secrets shortened'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "link" -d 'Prints the links that clients connect with'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "secret" -d 'Makes a random secret, in all its written forms'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "ping" -d 'Asks every data centre through a proxy, and says where it fails'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "completions" -d 'Prints a script that completes this command line in a shell'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "man" -d 'Prints the manual page'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
