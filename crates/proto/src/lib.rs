@@ -3,7 +3,7 @@
 //!
 //! A connection goes through these rooms in order: the first bytes prove a client or show a stranger
 //! ([`accept`]), then a [`session`] turns the client's bytes into judged frames, and a
-//! [`direct`] connection carries them to a data centre.
+//! [`direct`] connection carries them to a data centre, or a [`middle`] link, shared with many others, to a middle proxy.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -25,9 +25,12 @@ pub mod fake_tls;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod message;
+pub mod middle;
 pub mod obfuscated;
 pub mod per_sni;
 mod reader;
+pub mod rpc;
 pub mod secret;
 pub mod session;
+pub mod telegram_config;
 pub mod transport;

@@ -1,0 +1,116 @@
+//! The clients on a link, by the ids that the middle proxy knows them by.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::rpc::{AdTag, ConnId, Head, RequestHead};
+use crate::transport::Framing;
+
+/// A client that joins a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Where it found us, by an address that it can reach.
+    pub proxy: SocketAddr,
+    /// How it frames its messages.
+    pub framing: Framing,
+    /// Whose channel it is shown.
+    pub ad_tag: Option<AdTag>,
+}
+
+/// All clients of a link. Ids count up from a random one and are never given out twice.
+#[derive(Debug)]
+pub(super) struct Clients {
+    conns: BTreeMap<ConnId, Conn>,
+    first: ConnId,
+    next: ConnId,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Conn {
+    head: RequestHead,
+    progress: Progress,
+}
+
+/// How far a client has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// The middle proxy does not know it.
+    Silent,
+    /// Its first message was sent then, and nothing answered so far.
+    Asked(Instant),
+    Answered,
+}
+
+impl Clients {
+    /// None yet.
+    pub(super) const fn new(first: ConnId) -> Self {
+        Self { conns: BTreeMap::new(), first, next: first }
+    }
+
+    pub(super) fn open(&mut self, client: &Client) -> ConnId {
+        let conn = self.next;
+        self.next = ConnId::new(conn.get().wrapping_add(1));
+        let head = RequestHead::new(conn, client.address, client.proxy, client.framing, client.ad_tag);
+        self.conns.insert(conn, Conn { head, progress: Progress::Silent });
+        conn
+    }
+
+    pub(super) fn get(&mut self, conn: ConnId) -> Option<&mut Conn> {
+        self.conns.get_mut(&conn)
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnId) -> Option<Conn> {
+        self.conns.remove(&conn)
+    }
+
+    /// Whether this id was ever given out.
+    pub(super) const fn was_ours(&self, conn: ConnId) -> bool {
+        let (first, next) = (self.first.get(), self.next.get());
+        (conn.get().wrapping_sub(first) as u64) < (next.wrapping_sub(first) as u64)
+    }
+
+    /// The clients whose first message has no answer, and when it was sent.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (Instant, ConnId)> {
+        self.conns.iter().filter_map(|(&conn, client)| match client.progress {
+            Progress::Asked(sent) => Some((sent, conn)),
+            Progress::Silent | Progress::Answered => None,
+        })
+    }
+
+    pub(super) fn ids(&self) -> Vec<ConnId> {
+        self.conns.keys().copied().collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.conns.len()
+    }
+}
+
+impl Conn {
+    /// A message is sent. True while no message was answered.
+    pub(super) fn asked(&mut self, now: Instant) -> bool {
+        if self.progress == Progress::Silent {
+            self.progress = Progress::Asked(now);
+        }
+        self.progress != Progress::Answered
+    }
+
+    /// Something was answered.
+    pub(super) const fn answered(&mut self) {
+        self.progress = Progress::Answered;
+    }
+
+    /// Whether the middle proxy knows it.
+    pub(super) fn is_known(&self) -> bool {
+        self.progress != Progress::Silent
+    }
+
+    /// What stands before this message on the wire.
+    pub(super) fn head(&self, message: &[u8], quick_ack: bool) -> Head {
+        self.head.before(message, quick_ack)
+    }
+}

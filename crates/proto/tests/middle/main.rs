@@ -1,0 +1,11 @@
+//! A link and a middle proxy joined in one thread, with virtual time and any cut of the bytes between them.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod handshake;
+mod odd;
+mod pair;
+mod relay;
+mod time;
+mod transcript;
+mod unsent;
