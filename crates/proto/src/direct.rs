@@ -17,7 +17,14 @@ enum Downlink {
     /// Nothing: the data centre encrypts with the very key that the client decrypts with.
     FastPath,
     /// Decrypt with one key and encrypt with the other.
-    Recrypt { from_dc: CtrStream, to_client: CtrStream },
+    Recrypt(Box<Recrypt>),
+}
+
+/// Apart, so that a connection on the fast path does not pay for it.
+#[derive(Debug)]
+struct Recrypt {
+    from_dc: CtrStream,
+    to_client: CtrStream,
 }
 
 impl Direct {
@@ -41,7 +48,7 @@ impl Direct {
         let downlink = if fast_path {
             Downlink::FastPath
         } else {
-            Downlink::Recrypt { from_dc: from_server, to_client: to_client.clone() }
+            Downlink::Recrypt(Box::new(Recrypt { from_dc: from_server, to_client: to_client.clone() }))
         };
         Some((wire, Self { to_dc: to_server, downlink }))
     }
@@ -55,9 +62,9 @@ impl Direct {
     pub fn to_client(&mut self, stream: &mut [u8]) {
         match &mut self.downlink {
             Downlink::FastPath => {}
-            Downlink::Recrypt { from_dc, to_client } => {
-                from_dc.apply(stream);
-                to_client.apply(stream);
+            Downlink::Recrypt(recrypt) => {
+                recrypt.from_dc.apply(stream);
+                recrypt.to_client.apply(stream);
             }
         }
     }

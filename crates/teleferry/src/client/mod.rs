@@ -59,9 +59,8 @@ async fn carry(mut connection: Connection, stream: Stream, client: Client) {
         }
     };
     counters.dc_connected.add(1);
-    // A task of its own, so that an established session does not keep the room that the handshake needed.
     let (relay, early) = Relay::new(connection, stream, client, leg);
-    spawn_local(relay.run(early));
+    relay::run(relay, early).await;
 }
 
 async fn open_leg(connection: &Connection, client: &Client) -> Result<Leg, CloseReason> {

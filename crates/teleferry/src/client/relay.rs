@@ -7,13 +7,14 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use teleferry_proto::fake_tls::record::{self, RecordError};
 use teleferry_proto::session::{HEADROOM, Received, Session, SessionError};
 use teleferry_proto::transport::FrameError;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::task::spawn_local;
 use tracing::warn;
 
 use super::Connection;
@@ -76,7 +77,7 @@ enum Stage {
 
 impl Relay {
     /// A session between a client that proved itself and the leg that was opened for it. Gives back the bytes that came
-    /// with the client's header, for [`run`](Self::run).
+    /// with the client's header, for [`start`](Self::start).
     pub(super) fn new(connection: Connection, stream: Stream, client: Client, leg: Leg) -> (Self, Vec<u8>) {
         let tls = client.records.is_some();
         let relay = Self {
@@ -93,27 +94,24 @@ impl Relay {
         (relay, client.early)
     }
 
-    /// Relays until one side ends it or breaks the rules.
-    pub(super) async fn run(mut self, mut early: Vec<u8>) {
-        let reason = std::future::poll_fn(|cx| self.poll(cx, &mut early)).await;
+    /// Ends it.
+    async fn end(mut self, reason: CloseReason) {
         self.connection.ended(reason);
         if reason.is_misbehaviour() {
             cover::farewell(&self.connection, self.client).await;
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, early: &mut Vec<u8>) -> Poll<CloseReason> {
+    /// Relays until one side ends it or breaks the rules.
+    fn relay(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         if let Poll::Ready(expiry) = self.connection.alarm().poll(cx) {
             return Poll::Ready(self.connection.expired(expiry, self.late()));
         }
         let shard = Rc::clone(self.connection.shard());
         let scratch = &mut shard.scratch()[..];
-        let moved = self
-            .start(cx, early)
-            .and_then(|()| Ok((self.pump_up(cx, scratch)?, self.pump_down(cx, scratch)?)));
-        match moved {
+        match self.pump_up(cx, scratch).and_then(|up| Ok(self.pump_down(cx, scratch)? || up)) {
             Err(reason) => return Poll::Ready(reason),
-            Ok((up, down)) if up || down => self.active(),
+            Ok(moved) if moved => self.active(),
             Ok(_) => {}
         }
         match (self.up, self.down) {
@@ -126,20 +124,17 @@ impl Relay {
         }
     }
 
-    /// Sends what came with the client's header, once.
-    fn start(&mut self, cx: &mut Context<'_>, early: &mut Vec<u8>) -> Result<(), CloseReason> {
+    /// Sends what came with the client's header.
+    fn start(&mut self, cx: &mut Context<'_>, early: &[u8]) -> Result<(), CloseReason> {
         if early.is_empty() {
             return Ok(());
         }
-        let bytes = std::mem::take(early);
-        self.counters().from_client.add(bytes.len() as u64);
+        self.counters().from_client.add(early.len() as u64);
         let mut buf = vec![0; HEADROOM];
-        buf.extend_from_slice(&bytes);
+        buf.extend_from_slice(early);
         let data = HEADROOM..buf.len();
         let received = self.session.receive_stream(&mut buf, data).map_err(misbehaviour)?;
-        self.forward(cx, &mut buf, received)?;
-        self.active();
-        Ok(())
+        self.forward(cx, &mut buf, received)
     }
 
     /// Client → Telegram. Says whether anything moved.
@@ -262,7 +257,16 @@ impl Relay {
     fn answered(&mut self) {
         if matches!(self.stage, Stage::Greeting | Stage::Asked) {
             self.stage = Stage::Flowing;
-            self.connection.shard().health.answered(self.leg.address());
+        }
+        if let Some(address) = self.leg.proven() {
+            self.connection.shard().health.answered(address);
+        }
+    }
+
+    /// The data centre took the first request and did not answer it.
+    fn unanswered(&self) {
+        if let Some(address) = self.leg.unproven() {
+            self.connection.shard().health.failed(address, clock::now());
         }
     }
 
@@ -282,7 +286,7 @@ impl Relay {
             let reason = self.over();
             self.connection.ended(reason);
             if self.stage == Stage::Asked && reason.side == Side::Telegram {
-                self.connection.shard().health.failed(self.leg.address(), clock::now());
+                self.unanswered();
             }
             self.stage = Stage::HalfClosed;
             self.connection.alarm().set(HALF_CLOSED);
@@ -315,11 +319,11 @@ impl Relay {
     fn silent(&self) {
         let shard = self.connection.shard();
         self.counters().dc_silent.add(1);
-        shard.health.failed(self.leg.address(), clock::now());
+        self.unanswered();
         if let Some(more) = shard.throttles.dc_silent.pass(clock::now()) {
             warn!(
                 session = self.connection.id(),
-                address = %self.leg.address(),
+                address = ?self.leg.unproven(),
                 more,
                 "a data centre accepted the connection and answered nothing"
             );
@@ -331,6 +335,30 @@ impl Relay {
     }
 }
 
+/// Runs a session as a task of its own, so that it does not keep the room that the handshake needed.
+pub(super) async fn run(mut relay: Relay, early: Vec<u8>) {
+    match std::future::poll_fn(|cx| Poll::Ready(relay.start(cx, &early))).await {
+        Ok(()) => drop(spawn_local(Running(Some(relay)))),
+        Err(reason) => relay.end(reason).await,
+    }
+}
+
+/// A session's task. A future written by hand is as large as the session; an `async` block would be twice that.
+struct Running(Option<Relay>);
+
+impl Future for Running {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(relay) = &mut self.0 else { return Poll::Ready(()) };
+        let reason = ready!(relay.relay(cx));
+        if let Some(relay) = self.0.take() {
+            spawn_local(relay.end(reason));
+        }
+        Poll::Ready(())
+    }
+}
+
 /// The client broke the protocol.
 pub(super) const fn misbehaviour(error: SessionError) -> CloseReason {
     CloseReason::client(match error {
@@ -339,4 +367,15 @@ pub(super) const fn misbehaviour(error: SessionError) -> CloseReason {
         SessionError::Record(_) => Kind::TlsRecord,
         _ => Kind::FrameLength,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle session costs is this, the task around it and two sockets of the runtime.
+    #[test]
+    fn a_session_is_small() {
+        assert!(size_of::<Running>() <= 424, "{} bytes", size_of::<Running>());
+    }
 }

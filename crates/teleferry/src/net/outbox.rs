@@ -8,7 +8,11 @@ use tokio::io::AsyncWrite;
 
 /// Bytes on their way into a socket. Holds memory only while the socket refuses some: an idle connection keeps none.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
+pub(crate) struct Outbox(Option<Box<Waiting>>);
+
+/// Bytes that wait, some of them sent already. Apart, so that an outbox with nothing in it is one word.
+#[derive(Debug)]
+struct Waiting {
     bytes: Vec<u8>,
     sent: usize,
 }
@@ -26,13 +30,11 @@ impl Outbox {
         data: &[u8],
     ) -> io::Result<usize> {
         if !self.is_empty() {
-            self.bytes.extend_from_slice(data);
+            self.hold(data);
             return self.flush(cx, socket);
         }
         let taken = write_all(cx, socket, data)?;
-        if taken < data.len() {
-            self.bytes.extend_from_slice(&data[taken..]);
-        }
+        self.hold(&data[taken..]);
         Ok(taken)
     }
 
@@ -60,14 +62,18 @@ impl Outbox {
             }
         }
         for slice in slices {
-            self.bytes.extend_from_slice(slice);
+            self.hold(slice);
         }
         Ok(taken)
     }
 
     /// Keeps `data` until the next write or flush.
     pub(crate) fn hold(&mut self, data: &[u8]) {
-        self.bytes.extend_from_slice(data);
+        if data.is_empty() {
+            return;
+        }
+        let waiting = self.0.get_or_insert_with(|| Box::new(Waiting { bytes: Vec::new(), sent: 0 }));
+        waiting.bytes.extend_from_slice(data);
     }
 
     /// Offers the socket what waits; says how many bytes it took.
@@ -79,17 +85,18 @@ impl Outbox {
         cx: &mut Context<'_>,
         socket: &mut S,
     ) -> io::Result<usize> {
-        let taken = write_all(cx, socket, &self.bytes[self.sent..])?;
-        self.sent += taken;
-        if self.sent == self.bytes.len() {
-            *self = Self::default();
+        let Some(waiting) = &mut self.0 else { return Ok(0) };
+        let taken = write_all(cx, socket, &waiting.bytes[waiting.sent..])?;
+        waiting.sent += taken;
+        if waiting.sent == waiting.bytes.len() {
+            self.0 = None;
         }
         Ok(taken)
     }
 
     /// True when nothing waits.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.0.is_none()
     }
 }
 
