@@ -11,6 +11,7 @@ mod load;
 mod procfs;
 mod reference;
 mod relay;
+mod soak;
 mod stats;
 
 use std::io::{self, Write as _};
@@ -33,6 +34,8 @@ struct Cli {
 enum Command {
     /// What relaying costs, beside reference relays in the same run; writes the page of figures
     Relay(relay::Arguments),
+    /// Churn: clients of every kind come and go, data centres die and come back; says what was wrong
+    Soak(soak::Arguments),
     /// Runs a reference relay until standard input ends; says its address on standard output
     Reference(Reference),
     /// Runs the data centre of the relay bench until standard input ends; says its address on standard output
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     limits::raise_open_files();
     let done = match Cli::parse().command {
         Command::Relay(arguments) => relay::run(&arguments),
+        Command::Soak(arguments) => soak::run(&arguments),
         Command::Reference(Reference { mode, target }) => reference::run(mode, target).map_err(Failure::from),
         Command::Dc => load::dc::run().map_err(Failure::from),
     };
