@@ -33,6 +33,27 @@ impl Process {
         Ok(Duration::from_nanos(nanoseconds))
     }
 
+    /// Waits until it has nothing more to do, and gives its processor time.
+    ///
+    /// # Errors
+    /// It has ended, or never comes to rest.
+    pub(crate) async fn settled(&self) -> io::Result<Duration> {
+        /// What a process that has nothing to do takes in a pause: its ticks.
+        const IDLE: Duration = Duration::from_micros(300);
+        const PAUSE: Duration = Duration::from_millis(40);
+        const TRIES: usize = 250;
+        let mut before = self.cpu()?;
+        for _ in 0..TRIES {
+            tokio::time::sleep(PAUSE).await;
+            let now = self.cpu()?;
+            if now.saturating_sub(before) < IDLE {
+                return Ok(now);
+            }
+            before = now;
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the process never comes to rest"))
+    }
+
     /// Its proportional share of memory, in bytes.
     ///
     /// # Errors

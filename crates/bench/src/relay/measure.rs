@@ -1,6 +1,5 @@
 //! One measurement: put load on a relay, and look what it took.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::time::Duration;
@@ -14,7 +13,6 @@ use crate::clock;
 use crate::failure::{Failure, Result};
 use crate::load::BLOCK;
 use crate::load::client::{Client, Route};
-use crate::procfs::Process;
 use crate::stats::percentile;
 
 /// How much load.
@@ -114,7 +112,7 @@ pub(super) async fn part(
 /// CPU seconds per GiB.
 async fn bulk(part: Part, subject: &Subject, effort: &Effort) -> Result<f64> {
     let mut clients = connect(&subject.route, BULK_CLIENTS).await?;
-    let before = settled(&subject.process).await?;
+    let before = subject.process.settled().await?;
     let mut bytes = 0;
     while bytes < effort.bulk_bytes && subject.process.cpu()?.saturating_sub(before) < effort.bulk_cpu {
         let blocks = effort.blocks;
@@ -128,7 +126,7 @@ async fn bulk(part: Part, subject: &Subject, effort: &Effort) -> Result<f64> {
         .await?;
         bytes += blocks * (BULK_CLIENTS * BLOCK) as u64;
     }
-    let cpu = settled(&subject.process).await?.saturating_sub(before);
+    let cpu = subject.process.settled().await?.saturating_sub(before);
     Ok(cpu.as_secs_f64() / (bytes as f64 / f64::from(1 << 30)))
 }
 
@@ -143,7 +141,7 @@ async fn echo(subject: &Subject, clients: usize, echoes: usize) -> Result<(f64, 
         Ok(client)
     })
     .await?;
-    let before = settled(&subject.process).await?;
+    let before = subject.process.settled().await?;
     let done = everybody(clients, move |mut client| async move {
         let mut times = Vec::with_capacity(each);
         for _ in 0..each {
@@ -155,14 +153,14 @@ async fn echo(subject: &Subject, clients: usize, echoes: usize) -> Result<(f64, 
         Ok((client, times))
     })
     .await?;
-    let cpu = settled(&subject.process).await?.saturating_sub(before);
+    let cpu = subject.process.settled().await?.saturating_sub(before);
     let times: Vec<f64> = done.into_iter().flat_map(|(_, times)| times).collect();
     Ok((cpu.as_secs_f64() * 1e6 / times.len() as f64, times))
 }
 
 /// CPU microseconds per client that connects, has one message echoed, and closes.
 async fn new_clients(subject: &Subject, effort: &Effort) -> Result<f64> {
-    let before = settled(&subject.process).await?;
+    let before = subject.process.settled().await?;
     let each = effort.new_clients.div_ceil(NEW_AT_ONCE);
     everybody(vec![subject.route.clone(); NEW_AT_ONCE], move |route| async move {
         for _ in 0..each {
@@ -171,7 +169,7 @@ async fn new_clients(subject: &Subject, effort: &Effort) -> Result<f64> {
         Ok(())
     })
     .await?;
-    let cpu = settled(&subject.process).await?.saturating_sub(before);
+    let cpu = subject.process.settled().await?.saturating_sub(before);
     Ok(cpu.as_secs_f64() * 1e6 / (each * NEW_AT_ONCE) as f64)
 }
 
@@ -214,21 +212,4 @@ where
         })
         .await
         .map_err(|error: io::Error| Failure::from(error).during("a client"))
-}
-
-/// Waits until the process has nothing more to do, and gives its processor time.
-pub(super) async fn settled(process: &Process) -> Result<Duration> {
-    /// What a process that has nothing to do takes in a pause: its ticks.
-    const IDLE: Duration = Duration::from_micros(300);
-    const PAUSE: Duration = Duration::from_millis(40);
-    const TRIES: usize = 250;
-    let last = Cell::new(process.cpu()?);
-    for _ in 0..TRIES {
-        tokio::time::sleep(PAUSE).await;
-        let now = process.cpu()?;
-        if now.saturating_sub(last.replace(now)) < IDLE {
-            return Ok(now);
-        }
-    }
-    Err(Failure::new("the relay never comes to rest"))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tokio::runtime::Runtime;
 
-use super::measure::{Effort, connect, everybody, settled};
+use super::measure::{Effort, connect, everybody};
 use super::results::{Idle, Memory, Results};
 use super::subjects::{configuration, data_centre, route};
 use super::tell;
@@ -43,7 +43,7 @@ pub(super) fn measure(
 }
 
 async fn idle(process: &Process, route: &Route, effort: &Effort) -> Result<Memory> {
-    settled(process).await?;
+    process.settled().await?;
     let bare = process.memory()?;
     let mut clients: Vec<Client> = Vec::new();
     let mut idle = Vec::new();
@@ -60,11 +60,11 @@ async fn idle(process: &Process, route: &Route, effort: &Effort) -> Result<Memor
                 .await?,
             );
         }
-        settled(process).await?;
+        process.settled().await?;
         let bytes = process.memory()?.saturating_sub(bare);
         idle.push(Idle { clients: *wanted, bytes_per_client: bytes as f64 / *wanted as f64 });
     }
     drop(clients);
-    settled(process).await?;
+    process.settled().await?;
     Ok(Memory { bare, idle, left_behind: process.memory()?.saturating_sub(bare) })
 }

@@ -26,13 +26,13 @@ pub(crate) struct Arguments {
     /// How often everything is measured.
     #[arg(long, value_name = "NUMBER", default_value_t = 5)]
     rounds: usize,
-    /// One small round, within a minute: shows that everything works.
+    /// One small round, within a minute: shows that everything works. No page unless --out is given.
     #[arg(long)]
     quick: bool,
-    /// Where the page goes.
-    #[arg(long, value_name = "PATH", default_value = "docs/understand/benchmarks.md")]
-    out: PathBuf,
-    /// Measure these alone, and write no page.
+    /// Where the page goes [default: docs/understand/benchmarks.md].
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+    /// Measure these alone. No page unless --out is given.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
 }
@@ -54,7 +54,8 @@ enum Part {
     Memory,
 }
 
-/// Where the figures go that a program can read.
+/// Where the page goes, and where the figures that a program can read.
+const PAGE: &str = "docs/understand/benchmarks.md";
 const JSON: &str = "target/benchmarks.json";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -90,16 +91,18 @@ fn finish(arguments: &Arguments, effort: &Effort, results: &Results) -> Result<(
         format!("just bench-relay --rounds {}", effort.rounds)
     };
     let page = page::render(results, effort, &page::Machine::this(&command));
-    if arguments.only.is_empty() {
-        std::fs::write(&arguments.out, &page)
-            .map_err(|error| Failure::from(error).during(arguments.out.display()))?;
-        std::fs::create_dir_all("target")?;
-        std::fs::write(JSON, serde_json::to_vec_pretty(&results).map_err(io::Error::other)?)?;
-        tell(&format!("written: {} and {JSON}", arguments.out.display()));
-    } else {
-        io::stdout().write_all(page.as_bytes())?;
+    std::fs::create_dir_all("target")?;
+    std::fs::write(JSON, serde_json::to_vec_pretty(results).map_err(io::Error::other)?)?;
+    let partly = arguments.quick || !arguments.only.is_empty();
+    match &arguments.out {
+        None if partly => Ok(io::stdout().write_all(page.as_bytes())?),
+        out => {
+            let path = out.clone().unwrap_or_else(|| PAGE.into());
+            std::fs::write(&path, page).map_err(|error| Failure::from(error).during(path.display()))?;
+            tell(&format!("written: {} and {JSON}", path.display()));
+            Ok(())
+        }
     }
-    Ok(())
 }
 
 /// Says how far it is.

@@ -92,6 +92,9 @@ impl Report {
         for line in log.lines().filter(|line| line.contains("panic") || line.contains("proxy:fault")) {
             self.fault(format!("log: {line}"));
         }
+        for line in left_open(log) {
+            self.fault(format!("still open: {line}"));
+        }
         if self.roles.values().all(|counts| counts.well == 0) {
             self.fault("nobody was served".to_owned());
         }
@@ -103,6 +106,21 @@ impl Report {
             self.told.push(what);
         }
     }
+}
+
+/// The last line of each session that the log does not see close.
+fn left_open(log: &str) -> impl Iterator<Item = &str> {
+    let mut open = BTreeMap::new();
+    for line in log.lines() {
+        let Some((_, rest)) = line.split_once("session=") else { continue };
+        let session = rest.split_whitespace().next().unwrap_or_default();
+        if line.contains(" closed ") {
+            open.remove(session);
+        } else {
+            open.insert(session, line);
+        }
+    }
+    open.into_values()
 }
 
 impl fmt::Display for Report {
@@ -168,6 +186,12 @@ mod tests {
         report.note(Role::Download, Outcome::Fault("a byte".to_owned()));
         report.over(0, 0, "");
         assert!(report.to_string().contains("FAULT Download: a byte"), "{report}");
+    }
+
+    #[test]
+    fn sessions_that_do_not_close_are_found_in_the_log() {
+        let log = "DEBUG accepted session=1 a=b\nDEBUG accepted session=12 a=b\nDEBUG a stranger session=12\nDEBUG closed session=1 reason=x\n";
+        assert_eq!(left_open(log).collect::<Vec<_>>(), ["DEBUG a stranger session=12"]);
     }
 
     #[test]

@@ -49,6 +49,8 @@ impl Stage {
         let cover = CoverSite::start(script).await?;
         let proxy = Proxy::start(program, &configuration(&telegram, &cover))?;
         let (process, address) = (proxy.process(), proxy.address("all")?);
+        // It listens before its last thread has opened all that it needs.
+        process.settled().await?;
         Ok(Self { telegram, _cover: cover, proxy, process, address })
     }
 
