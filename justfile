@@ -43,3 +43,8 @@ bench-relay *arguments:
 soak *arguments:
     cargo build --release -p teleferry -p teleferry-bench
     target/release/teleferry-bench soak {{ arguments }}
+
+# what the protocol code costs in instructions; fails when it is more than what is kept
+bench-codec *arguments="--check crates/bench/instructions.json":
+    cargo build --release -p teleferry-bench
+    target/release/teleferry-bench codec {{ arguments }}

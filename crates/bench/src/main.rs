@@ -5,6 +5,7 @@
 
 mod children;
 mod clock;
+mod codec;
 mod cpus;
 mod failure;
 mod load;
@@ -36,6 +37,11 @@ enum Command {
     Relay(relay::Arguments),
     /// Churn: clients of every kind come and go, data centres die and come back; says what was wrong
     Soak(soak::Arguments),
+    /// What the protocol code costs in instructions, counted by valgrind
+    Codec(codec::Arguments),
+    /// Runs one case of it in this process
+    #[command(hide = true)]
+    CodecCase(codec::CaseArguments),
     /// Runs a reference relay until standard input ends; says its address on standard output
     Reference(Reference),
     /// Runs the data centre of the relay bench until standard input ends; says its address on standard output
@@ -57,6 +63,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Relay(arguments) => relay::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
+        Command::Codec(arguments) => codec::run(&arguments),
+        Command::CodecCase(arguments) => codec::run_case(&arguments),
         Command::Reference(Reference { mode, target }) => reference::run(mode, target).map_err(Failure::from),
         Command::Dc => load::dc::run().map_err(Failure::from),
     };
