@@ -98,7 +98,9 @@ impl fmt::Display for Metric {
             Self::Up => f.write_str("Upload, CPU s per GiB"),
             Self::Echo => f.write_str("Echo of 152 bytes at 50 clients, CPU µs"),
             Self::New => f.write_str("New client, CPU µs"),
-            Self::Latency { percent, clients } => write!(f, "Echo at {clients} clients, p{percent} in µs"),
+            Self::Latency { percent, clients } => {
+                write!(f, "Time of an echo, p{percent} in µs; clients: {clients}")
+            }
         }
     }
 }
