@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use self::measure::Effort;
+use self::page::Machine;
 use self::results::Results;
 use self::subjects::Subjects;
 use crate::cpus::Division;
@@ -60,6 +61,11 @@ const JSON: &str = "target/benchmarks.json";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let effort = if arguments.quick { Effort::quick() } else { Effort::full(arguments.rounds) };
+    let command = match arguments.quick {
+        true => "just bench-relay --quick".to_owned(),
+        false => format!("just bench-relay --rounds {}", effort.rounds),
+    };
+    let machine = Machine::this(&command);
     let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     let division = Division::of_this_machine()?;
     division.enter_load_side()?;
@@ -81,16 +87,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
         }
     }
-    finish(arguments, &effort, &results)
+    finish(arguments, &effort, &machine, &results)
 }
 
-fn finish(arguments: &Arguments, effort: &Effort, results: &Results) -> Result<()> {
-    let command = if arguments.quick {
-        "just bench-relay --quick".to_owned()
-    } else {
-        format!("just bench-relay --rounds {}", effort.rounds)
-    };
-    let page = page::render(results, effort, &page::Machine::this(&command));
+fn finish(arguments: &Arguments, effort: &Effort, machine: &Machine, results: &Results) -> Result<()> {
+    let page = page::render(results, effort, machine);
     std::fs::create_dir_all("target")?;
     std::fs::write(JSON, serde_json::to_vec_pretty(results).map_err(io::Error::other)?)?;
     let partly = arguments.quick || !arguments.only.is_empty();

@@ -12,6 +12,7 @@ use crate::procfs::cpu_model;
 use crate::stats::Summary;
 
 /// Where it was measured, and how.
+#[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) command: String,
     pub(crate) cpu: String,
@@ -19,6 +20,8 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     pub(crate) rustc: String,
     pub(crate) commit: String,
+    /// Processes that wanted to run before anything was started, averaged over a minute.
+    pub(crate) load: String,
 }
 
 impl Machine {
@@ -26,6 +29,7 @@ impl Machine {
     pub(crate) fn this(command: &str) -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         Self {
             command: command.to_owned(),
             cpu: cpu_model(&cpuinfo).unwrap_or("unknown processor").to_owned(),
@@ -33,6 +37,7 @@ impl Machine {
             kernel: kernel.trim().to_owned(),
             rustc: said("rustc", &["--version"]),
             commit: said("git", &["describe", "--always", "--dirty", "--exclude=*"]),
+            load: load.split_whitespace().next().unwrap_or("unknown").to_owned(),
         }
     }
 }
@@ -78,9 +83,10 @@ pub(crate) fn render(results: &Results, effort: &Effort, machine: &Machine) -> S
 }
 
 fn machine_lines(page: &mut String, machine: &Machine, effort: &Effort) {
-    let Machine { command, cpu, cores, kernel, rustc, commit } = machine;
+    let Machine { command, cpu, cores, kernel, rustc, commit, load } = machine;
     page.push_str(&format!(
         "    {command}\n\n- Machine: {cpu}, {cores} processors; Linux {kernel}; {rustc}; commit {commit}.\n\
+         - Load average before the run: {load}. Ratios of processor time bear other load; times of an echo do not.\n\
          - Medians of {} rounds, with the lowest and the highest in brackets.\n",
         effort.rounds
     ));
@@ -173,4 +179,45 @@ fn said(program: &str, arguments: &[&str]) -> String {
     let text =
         output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
     if text.is_empty() { format!("{program} unknown") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::Idle;
+    use super::*;
+
+    fn page(ee: [f64; 3], per_client: f64) -> String {
+        let mut results = Results::default();
+        for value in ee {
+            results.add(Metric::Echo, REFERENCE, 10.0);
+            results.add(Metric::Echo, "ee", value);
+        }
+        let idle = vec![Idle { clients: 9000, bytes_per_client: per_client }];
+        results.memory = Some(Memory { bare: 4 << 20, idle, left_behind: 0 });
+        results.start_ms = vec![3.0];
+        let machine = Machine {
+            command: "just bench-relay".to_owned(),
+            cpu: "Some CPU".to_owned(),
+            cores: 2,
+            kernel: "6.1".to_owned(),
+            rustc: "rustc 1".to_owned(),
+            commit: "abc".to_owned(),
+            load: "0.1".to_owned(),
+        };
+        render(&results, &Effort::full(3), &machine)
+    }
+
+    #[test]
+    fn targets_stand_beside_what_was_measured() {
+        let met = page([12.0, 11.0, 20.0], 1024.0);
+        let row =
+            "| Echo of 152 bytes at 50 clients, CPU µs | ee | 1.20 (1.10–2.00) | 1.5 | 1.2 | 1.54 | met |\n";
+        assert!(met.contains(row), "{met}");
+        assert!(met.contains("after 1 MiB each way | 1.00 KiB | 2 KiB | met |"), "{met}");
+        assert!(!met.contains("not met") && !met.contains("Download, CPU s per GiB |"), "{met}");
+        assert!(met.contains("    just bench-relay\n") && met.contains("Some CPU, 2 processors"), "{met}");
+
+        let missed = page([15.1, 15.1, 15.1], 2049.0);
+        assert_eq!(missed.matches("**not met**").count(), 2, "{missed}");
+    }
 }
