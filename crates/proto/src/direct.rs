@@ -53,6 +53,12 @@ impl Direct {
         Some((wire, Self { to_dc: to_server, downlink }))
     }
 
+    /// Whether bytes from the data centre go to the client as they are.
+    #[must_use]
+    pub const fn is_fast_path(&self) -> bool {
+        matches!(self.downlink, Downlink::FastPath)
+    }
+
     /// Encrypts decrypted bytes of the client for the data centre, in place.
     pub fn to_dc(&mut self, stream: &mut [u8]) {
         self.to_dc.apply(stream);

@@ -99,6 +99,11 @@ impl Leg {
         Poll::Ready(Ok(received.len()))
     }
 
+    /// The socket, when what comes from it goes to the client as it is.
+    pub(crate) const fn passing(&self) -> Option<&TcpStream> {
+        if self.direct.is_fast_path() { Some(&self.stream) } else { None }
+    }
+
     /// Tells the data centre that the client sends nothing more.
     pub(crate) fn end(&mut self, cx: &mut Context<'_>) {
         // Never blocks on a TCP socket; an error shows in the next read.

@@ -4,6 +4,8 @@
 //! once. Only what a socket would not take waits in an outbox, and its side is not read from until that is gone: so a
 //! slow client stops the reading of its own data centre, and of nobody else's.
 
+mod splice;
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -24,6 +26,7 @@ use crate::clock;
 use crate::cover;
 use crate::net::{Outbox, Stream};
 use crate::observe::{CloseReason, Kind, Side};
+use splice::Bulk;
 
 /// TLS records towards the client that one read can fill.
 const RECORDS: usize = 4;
@@ -40,6 +43,8 @@ pub(super) struct Relay {
     client: Stream,
     /// What the client does not take yet.
     to_client: Outbox,
+    /// Bulk on its way to the client; see [`splice`].
+    bulk: Option<Box<Bulk>>,
     /// The client's stream is wrapped in TLS records.
     tls: bool,
     session: Session,
@@ -83,6 +88,7 @@ impl Relay {
         let relay = Self {
             client: stream,
             to_client: Outbox::default(),
+            bulk: None,
             tls,
             session: Session::new(client.header.framing, client.from_client, client.records),
             leg,
@@ -211,6 +217,13 @@ impl Relay {
                 self.down = Way::Ended;
                 break;
             }
+            if self.bulk.is_some() {
+                moved += self.move_bulk(cx)?;
+                if self.bulk.is_some() {
+                    break;
+                }
+                continue;
+            }
             if moved >= TURN {
                 cx.waker().wake_by_ref();
                 break;
@@ -225,6 +238,9 @@ impl Relay {
                         .send_to_client(cx, &scratch[..n])
                         .map_err(|_| CloseReason::client(Kind::Reset))?;
                     self.counters().to_client.add(sent as u64);
+                    if n == READ {
+                        self.begin_bulk();
+                    }
                 }
             }
         }

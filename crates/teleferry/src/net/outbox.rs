@@ -4,7 +4,10 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::net::{SendFlags, send};
 use tokio::io::AsyncWrite;
+
+use super::Stream;
 
 /// Bytes on their way into a socket. Holds memory only while the socket refuses some: an idle connection keeps none.
 #[derive(Debug, Default)]
@@ -64,6 +67,26 @@ impl Outbox {
         for slice in slices {
             self.hold(slice);
         }
+        Ok(taken)
+    }
+
+    /// As [`write`](Self::write) with nothing waiting before it, for a few bytes that others follow at once: the kernel
+    /// sends them together.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub(crate) fn write_before_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &Stream,
+        data: &[u8],
+    ) -> io::Result<usize> {
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        let taken = match socket.poll_write_with(cx, |fd| Ok(send(fd, data, flags)?)) {
+            Poll::Pending => 0,
+            Poll::Ready(taken) => taken?,
+        };
+        self.hold(&data[taken..]);
         Ok(taken)
     }
 

@@ -17,6 +17,7 @@ use crate::backend::Health;
 use crate::client::Door;
 use crate::config::Snapshot;
 use crate::listen::Ceiling;
+use crate::net::Pipes;
 use crate::observe::{ListenerCounters, Throttle};
 use crate::server::Shared;
 use sweep::Sweep;
@@ -63,6 +64,7 @@ pub(crate) struct Shard {
     pub(crate) health: Health,
     sweep: Rc<Sweep>,
     scratch: RefCell<Box<[u8]>>,
+    pipes: Rc<Pipes>,
     phase: watch::Receiver<Phase>,
     live: Live,
     next_session: Cell<u64>,
@@ -125,6 +127,7 @@ impl Shard {
             health: Health::default(),
             sweep: Rc::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
+            pipes: Rc::default(),
             phase,
             live: Live::default(),
             next_session: Cell::new((number as u64) << 48),
@@ -149,6 +152,11 @@ impl Shard {
     /// The shard's one read buffer. Never held across an await.
     pub(crate) fn scratch(&self) -> RefMut<'_, Box<[u8]>> {
         self.scratch.borrow_mut()
+    }
+
+    /// The shard's pipes for bulk.
+    pub(crate) const fn pipes(&self) -> &Rc<Pipes> {
+        &self.pipes
     }
 
     /// The moment when the server stops accepting.
