@@ -212,8 +212,11 @@ impl Relay {
                 break;
             }
             if self.down == Way::Ending {
-                // Never blocks on a TCP socket; an error shows in the next read.
-                let _ = Pin::new(&mut self.client).poll_shutdown(cx);
+                // When the client has ended too, the close that follows says it all.
+                if self.up != Way::Ended {
+                    // Never blocks on a TCP socket; an error shows in the next read.
+                    let _ = Pin::new(&mut self.client).poll_shutdown(cx);
+                }
                 self.down = Way::Ended;
                 break;
             }

@@ -85,6 +85,7 @@ async fn tick(shard: Rc<Shard>) {
     loop {
         ticks.tick().await;
         shard.sweep.tick(clock::now().duration_since(start));
+        shard.tidy();
     }
 }
 
