@@ -8,12 +8,18 @@ use std::time::Duration;
 /// A process that is being watched.
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
+    id: u32,
     directory: PathBuf,
 }
 
 impl Process {
     pub(crate) fn new(pid: u32) -> Self {
-        Self { directory: PathBuf::from(format!("/proc/{pid}")) }
+        Self { id: pid, directory: PathBuf::from(format!("/proc/{pid}")) }
+    }
+
+    /// Its number.
+    pub(crate) const fn id(&self) -> u32 {
+        self.id
     }
 
     /// Processor time of all its threads that live, user and kernel. Exact while they sleep.
