@@ -5,20 +5,22 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::Pid;
+
 /// A process that is being watched.
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
-    id: u32,
+    id: Pid,
     directory: PathBuf,
 }
 
 impl Process {
-    pub(crate) fn new(pid: u32) -> Self {
-        Self { id: pid, directory: PathBuf::from(format!("/proc/{pid}")) }
+    pub(crate) fn new(id: Pid) -> Self {
+        Self { id, directory: PathBuf::from(format!("/proc/{}", id.as_raw_nonzero())) }
     }
 
     /// Its number.
-    pub(crate) const fn id(&self) -> u32 {
+    pub(crate) const fn id(&self) -> Pid {
         self.id
     }
 
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn this_process_can_be_watched() {
-        let this = Process::new(std::process::id());
+        let this = Process::new(rustix::process::getpid());
         assert!(this.memory().unwrap() > 0);
         assert!(this.descriptors().unwrap() > 2);
         this.cpu().unwrap();

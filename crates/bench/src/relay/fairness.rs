@@ -1,12 +1,11 @@
 //! What one client at full speed does to its neighbours: the time of their echoes alone, and beside it on the same shard.
 //!
 //! The neighbours keep a pace, as people do, instead of waiting for each other: so a relay that lets them wait cannot
-//! hide it behind a queue that is long anyway. The bulk has threads, a client and a data centre of its own, which the
-//! kernel lets run when nobody else wants to: what is measured is the relay, not who shares the load's processors.
+//! hide it behind a queue that is long anyway. The bulk has a client and a data centre of its own, which run after those of
+//! the neighbours: what is measured is the relay, not who shares the load's processors.
 
 use std::io;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -17,7 +16,7 @@ use rustix::thread::gettid;
 use tokio::runtime::Runtime;
 
 use super::measure::{Effort, connect, everybody};
-use super::results::{Beside, Fairness, Results};
+use super::results::{Beside, FairnessRound, Results};
 use super::subjects::{self, data_centre, route};
 use super::tell;
 use crate::children::Proxy;
@@ -26,6 +25,7 @@ use crate::cpus::Division;
 use crate::failure::{Failure, Result};
 use crate::load::BLOCK;
 use crate::load::client::{Client, DC, Protocol, Route};
+use crate::priority::{First, second};
 use crate::procfs::Process;
 use crate::stats::percentile;
 
@@ -53,8 +53,10 @@ pub(super) fn measure(
     runtime: &Runtime,
     results: &mut Results,
 ) -> Result<()> {
+    let first = First::ask()?;
+    results.fairness.real_time = first.granted();
     let (dc, bulk_dc) = (data_centre()?, data_centre()?);
-    give_way(bulk_dc.process().id())?;
+    second(bulk_dc.process().id())?;
     let configuration = subjects::configuration(&[(DC, dc.address), (BULK_DC, bulk_dc.address)], true);
     let proxy = division.on_relay_side(|| Proxy::start(program, &configuration))?;
     let near = route(proxy.address("ee")?, Protocol::FakeTls);
@@ -69,7 +71,7 @@ pub(super) fn measure(
             let (back, down) = beside(back, &bulk, Direction::Down, &proxy.process(), effort).await?;
             let (back, up) = beside(back, &bulk, Direction::Up, &proxy.process(), effort).await?;
             neighbours = back;
-            results.fairness.push(Fairness { alone_us, down, up });
+            results.fairness.rounds.push(FairnessRound { alone_us, down, up });
         }
         Ok(())
     })
@@ -137,7 +139,7 @@ impl Bulk {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                give_way(gettid().as_raw_nonzero().get()).map_err(io::Error::other)?;
+                second(gettid()).map_err(io::Error::other)?;
                 let mut client = Client::connect(&route).await?;
                 while !stop.load(Ordering::Relaxed) {
                     match direction {
@@ -169,13 +171,4 @@ impl Bulk {
         let ended = self.thread.join().map_err(|_| Failure::new("the bulk panicked"))?;
         ended.map_err(|error| Failure::from(error).during("the bulk"))
     }
-}
-
-/// Lets a thread, or a process of one, run when nobody else wants to (`SCHED_IDLE`).
-fn give_way(id: impl ToString) -> Result<()> {
-    let mut command = Command::new("chrt");
-    command.args(["--idle", "--pid", "0", &id.to_string()]);
-    let status =
-        command.status().map_err(|error| Failure::from(error).during("chrt of util-linux is needed"))?;
-    if status.success() { Ok(()) } else { Err(Failure::new(format!("chrt failed ({status})"))) }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::fairness::{NEIGHBOURS, PACE};
 use super::measure::{BULK_CLIENTS, Effort};
-use super::results::{Beside, Fairness, Memory, Metric, Results, Row};
+use super::results::{Beside, Fairness, FairnessRound, Memory, Metric, Results, Row};
 use super::subjects::REFERENCE;
 use crate::load::ECHO;
 use crate::procfs::cpu_model;
@@ -80,7 +80,7 @@ pub(crate) fn render(results: &Results, effort: &Effort, machine: &Machine) -> S
     for metric in results.metrics() {
         figure(&mut page, metric, &results.rows(metric));
     }
-    method(&mut page, effort);
+    method(&mut page, effort, results.fairness.real_time);
     page
 }
 
@@ -125,11 +125,12 @@ fn memory_lines(page: &mut String, memory: &Memory, start_ms: &[f64]) {
     }
 }
 
-fn fairness_lines(page: &mut String, rounds: &[Fairness]) {
-    type Which = fn(&Fairness) -> &Beside;
+fn fairness_lines(page: &mut String, fairness: &Fairness) {
+    type Which = fn(&FairnessRound) -> &Beside;
     /// How much longer the neighbours' echoes may take.
     const MOST: f64 = 2.0;
-    let summary = |of: &dyn Fn(&Fairness) -> f64| Summary::of(&rounds.iter().map(of).collect::<Vec<_>>());
+    let summary =
+        |of: &dyn Fn(&FairnessRound) -> f64| Summary::of(&fairness.rounds.iter().map(of).collect::<Vec<_>>());
     let Some(alone) = summary(&|round| round.alone_us) else { return };
     page.push_str(&format!(
         "\n| Time of an echo, p99 in µs; ee clients: {NEIGHBOURS} | Measured | Ratio | At most | | Bulk, MiB/s | Relay's processor, % |\n\
@@ -160,7 +161,8 @@ fn figure(page: &mut String, metric: Metric, rows: &[Row]) {
     }
 }
 
-fn method(page: &mut String, effort: &Effort) {
+fn method(page: &mut String, effort: &Effort, real_time: bool) {
+    let priority = if real_time { "All of it ran" } else { "All of it would run, were it allowed," };
     page.push_str(&format!(
         "\n## How it is measured\n\n\
          The proxy (one worker), the reference relays and a simulated data centre are processes of their own. Relays have one\n\
@@ -172,7 +174,8 @@ fn method(page: &mut String, effort: &Effort) {
          - Echo: {} messages of {ECHO} bytes; every client waits for each.\n\
          - New client: {} connect, have one message echoed and close.\n\
          - Beside one client at full speed: {NEIGHBOURS} clients of the same worker have {ECHO} bytes echoed every {} ms, for {} s\n  \
-           each alone, beside a download and beside an upload. The bulk's own ends run only when nobody else wants to.\n\
+           each alone, beside a download and beside an upload. {priority} with\n  \
+           real-time priority, but for the bulk's own ends, which come after.\n\
          - \"no fast path\": what Telegram sends is decrypted and encrypted again (`telegram.fast_path = false`).\n",
         effort.bulk_bytes >> 20,
         effort.bulk_cpu.as_secs_f64(),
@@ -228,7 +231,8 @@ mod tests {
         let idle = vec![Idle { clients: 9000, bytes_per_client: per_client }];
         results.memory = Some(Memory { bare: 4 << 20, idle, left_behind: 0 });
         let beside = |p99_us| Beside { p99_us, mib_per_second: 500.0, busy: 0.5 };
-        results.fairness = vec![Fairness { alone_us: 100.0, down: beside(150.0), up: beside(up_us) }];
+        let round = FairnessRound { alone_us: 100.0, down: beside(150.0), up: beside(up_us) };
+        results.fairness = Fairness { real_time: true, rounds: vec![round] };
         results.start_ms = vec![3.0];
         let machine = Machine {
             command: "just bench-relay".to_owned(),

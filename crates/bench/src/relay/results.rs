@@ -29,8 +29,7 @@ pub(crate) struct Results {
     /// By figure and subject: one value a round.
     figures: BTreeMap<Metric, Vec<(&'static str, Vec<f64>)>>,
     pub(crate) memory: Option<Memory>,
-    /// One a round.
-    pub(crate) fairness: Vec<Fairness>,
+    pub(crate) fairness: Fairness,
     /// From the start of the process until it listens, in milliseconds.
     pub(crate) start_ms: Vec<f64>,
 }
@@ -52,9 +51,17 @@ pub(crate) struct Idle {
     pub(crate) bytes_per_client: f64,
 }
 
-/// What the neighbours of one client at full speed notice, in one round.
-#[derive(Debug, Serialize)]
+/// What the neighbours of one client at full speed notice.
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Fairness {
+    /// Whether everything that was measured ran before everything else on the machine.
+    pub(crate) real_time: bool,
+    pub(crate) rounds: Vec<FairnessRound>,
+}
+
+/// The same in one round.
+#[derive(Debug, Serialize)]
+pub(crate) struct FairnessRound {
     /// The p99 of their echoes with nobody beside them, in microseconds.
     pub(crate) alone_us: f64,
     /// Beside a download.
