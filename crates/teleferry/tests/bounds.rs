@@ -47,7 +47,7 @@ async fn f_12_a_crowd_that_never_reads_is_held_within_a_bound() {
 }
 
 /// More than the kernel keeps for one connection.
-const SEND: Send = Send { count: 8, size: 1_000_000, seed: 5 };
+const SEND: Send = Send { count: 40, size: 100_000, seed: 5 };
 
 /// Clients that have asked for more than they ever read. Without records, so that what goes in comes out unchanged in
 /// length.
