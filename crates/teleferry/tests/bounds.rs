@@ -2,10 +2,15 @@
 
 mod common;
 
+use std::net::SocketAddr;
+
 use common::{Proxy, key, settings, soon, telegram};
-use teleferry_sim::client::{Client, Options, Protocol};
+use socket2::SockRef;
+use teleferry_sim::client::{Client, Opening, Options, Protocol};
 use teleferry_sim::command::{Command, Send};
 use teleferry_sim::limits;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpSocket;
 
 /// Clients that never read.
 const CROWD: u64 = 1000;
@@ -34,7 +39,7 @@ async fn f_12_a_crowd_that_never_reads_is_held_within_a_bound() {
         for _ in 0..500 {
             soon(neighbour.echo(vec![2; 64])).await.expect("the neighbour does not notice");
             let held = held(&proxy);
-            assert!(held <= CROWD * HELD + PIPED, "{held} bytes are held");
+            assert!(held <= CROWD * HELD + if fast_path { PIPED } else { 0 }, "{held} bytes are held");
         }
         // The kernel took what it has room for, and then the relay stopped reading.
         assert!(held(&proxy) > 0, "nobody was held up");
@@ -46,8 +51,8 @@ async fn f_12_a_crowd_that_never_reads_is_held_within_a_bound() {
     }
 }
 
-/// More than the kernel keeps for one connection.
-const SEND: Send = Send { count: 40, size: 100_000, seed: 5 };
+/// More than the kernel keeps for one connection to a client of short segments, and all that a data centre sends.
+const SEND: Send = Send { count: 4, size: 100_000, seed: 5 };
 
 /// Clients that have asked for more than they ever read. Without records, so that what goes in comes out unchanged in
 /// length.
@@ -55,11 +60,27 @@ async fn crowd(proxy: &Proxy) -> Vec<Client> {
     let options = Options::new(Protocol::Padded, Some(key()));
     let mut crowd = Vec::new();
     for _ in 0..CROWD {
-        let mut client = soon(Client::connect(proxy.address, &options)).await.expect("let in");
+        let mut client = soon(connect(proxy.address, &options)).await;
         soon(client.command(&Command::Send(SEND))).await.expect("sent");
         crowd.push(client);
     }
     crowd
+}
+
+/// Connects over a way of short segments and with little room at its end: so the kernel keeps little, and a thousand of
+/// them stay below what it has for the TCP of the whole machine. Above that it resets connections, of others too.
+async fn connect(address: SocketAddr, options: &Options) -> Client {
+    /// Bytes of a segment, as on the narrowest of ways.
+    const SEGMENT: u32 = 536;
+    /// Bytes that wait at the client.
+    const ROOM: u32 = 8 << 10;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(ROOM).expect("option");
+    SockRef::from(&socket).set_tcp_mss(SEGMENT).expect("option");
+    let mut stream = socket.connect(address).await.expect("a connection");
+    let opening = Opening::new(options);
+    stream.write_all(opening.first_bytes()).await.expect("sent");
+    opening.finish(stream).await.expect("let in")
 }
 
 /// Bytes that came from data centres and have not gone to clients.
