@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::sweep::TICK;
 use super::{Listener, Phase, Shard};
 use crate::clock;
+use crate::entropy;
 use crate::listen::{ListeningSocket, accept_loop};
 use crate::observe::ListenerCounters;
 use crate::server::Shared;
@@ -46,6 +47,7 @@ pub(crate) fn start(
 }
 
 async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
+    entropy::warm_up();
     let shard = Rc::new(Shard::new(Arc::clone(&shared), phase.clone(), seat.number));
     let listeners: Vec<_> = seat
         .counters
