@@ -26,14 +26,16 @@ use crate::clock;
 use crate::cover;
 use crate::net::{Outbox, Stream};
 use crate::observe::{CloseReason, Kind, Side};
+use crate::shard::take_turns;
 use splice::Bulk;
 
 /// TLS records towards the client that one read can fill.
 const RECORDS: usize = 4;
 /// Bytes read at once: full TLS records towards the client.
 const READ: usize = RECORDS * record::MAX_RECORD;
-/// Bytes moved in one direction before other sessions have their turn.
-const TURN: usize = 4 * READ;
+/// Bytes copied in one direction before other sessions have their turn. More would not be cheaper, and whoever waits
+/// meanwhile notices it.
+const TURN: usize = READ;
 /// How long a connection that one side has ended may be without anything from the other.
 const HALF_CLOSED: Duration = Duration::from_secs(10);
 
@@ -158,7 +160,7 @@ impl Relay {
                 break;
             }
             if moved >= TURN {
-                cx.waker().wake_by_ref();
+                take_turns(cx);
                 break;
             }
             let data = HEADROOM..HEADROOM + READ;
@@ -228,7 +230,7 @@ impl Relay {
                 continue;
             }
             if moved >= TURN {
-                cx.waker().wake_by_ref();
+                take_turns(cx);
                 break;
             }
             match self.leg.poll_receive(cx, &mut scratch[..READ]) {
