@@ -28,6 +28,8 @@ pub mod message;
 pub mod obfuscated;
 pub mod per_sni;
 mod reader;
+pub mod rpc;
 pub mod secret;
 pub mod session;
+pub mod telegram_config;
 pub mod transport;

@@ -1,6 +1,7 @@
 //! A reader that cannot read past its slice.
 
-/// Takes big-endian fields off a slice of received bytes. Every method gives `None` when there is not enough.
+/// Takes fields off a slice of received bytes: big-endian, unless the method's name ends in `le`. Every method gives `None`
+/// when there is not enough.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -41,6 +42,16 @@ impl<'a> Reader<'a> {
     /// Two bytes.
     pub(crate) fn u16(&mut self) -> Option<u16> {
         self.array().map(|bytes| u16::from_be_bytes(*bytes))
+    }
+
+    /// Four bytes, little-endian.
+    pub(crate) fn u32_le(&mut self) -> Option<u32> {
+        self.array().map(|bytes| u32::from_le_bytes(*bytes))
+    }
+
+    /// All that is left.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.rest
     }
 
     /// A vector with one byte of length.

@@ -5,6 +5,7 @@
 
 mod decoder;
 mod encode;
+pub mod full;
 mod header;
 
 pub use decoder::{ClientDecoder, Frame, ServerDecoder, ServerFrame};

@@ -1,12 +1,11 @@
-//! AES-256-CTR as a running stream: the only user of the AES crates.
+//! Counter mode: what clients and data centres are spoken to with.
 
 use aes::Aes256;
 use ctr::Ctr128BE;
 use ctr::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
 use zeroize::Zeroize;
 
-/// Bytes in one AES block.
-const BLOCK: usize = 16;
+use super::BLOCK;
 
 /// One direction of an obfuscated connection: AES-256-CTR with a 128-bit big-endian counter that wraps.
 ///
