@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 
 use super::PATIENCE;
 use crate::config::{
-    AddressPreference, Cover, CoverTarget, Handshake, ListenAddress, Listener, Log, LogFormat, Mode,
-    NamedSecret, Protocols, Relay, Server as ServerSettings, Snapshot, Telegram as TelegramSettings,
+    Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret,
+    Protocols, Relay, Server as ServerSettings, Snapshot, Telegram as TelegramSettings,
 };
 use crate::entropy;
 use crate::server::Server;
@@ -100,18 +100,17 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
             name: "demo".to_owned(),
             addresses: vec![ListenAddress::Inet((Ipv4Addr::LOCALHOST, 0).into())],
             secrets: vec![NamedSecret { name: None, key: key.clone() }],
+            ad_tag: None,
             protocols: Protocols::ALL,
             domain: Some(domain),
             max_connections: 1000,
         }],
         telegram: TelegramSettings {
             mode: Mode::Direct,
-            fast_path: true,
             dc,
-            default_dc: Some(2),
-            prefer: AddressPreference::Ipv4,
             connect_timeout: minute,
             answer_timeout: minute,
+            ..TelegramSettings::default()
         },
         cover: Cover {
             target: Some(CoverTarget::HostPort(cover.ip().to_string(), cover.port())),
@@ -122,7 +121,8 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
             clock_skew_past: minute * 10,
             clock_skew_future: minute * 20,
         },
-        relay: Relay { idle_timeout: minute },
+        relay: Relay { idle_timeout: minute, ..Relay::default() },
+        limits: Limits::default(),
         log: Log { level: tracing::Level::ERROR, format: LogFormat::Text, mask_addresses: true },
     })
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use teleferry::config::{
-    AddressPreference, Cover, CoverTarget, Handshake, ListenAddress, Listener, Log, LogFormat, Mode,
-    NamedSecret, Protocols, Relay, Snapshot, Telegram as TelegramSettings,
+    Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret,
+    Protocols, Relay, Snapshot, Telegram as TelegramSettings,
 };
 use teleferry::observe::Counts;
 use teleferry::server::Server;
@@ -64,12 +64,10 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
         listeners: vec![listener("main")],
         telegram: TelegramSettings {
             mode: Mode::Direct,
-            fast_path: true,
             dc,
-            default_dc: Some(2),
-            prefer: AddressPreference::Ipv4,
             connect_timeout: minute,
             answer_timeout: minute,
+            ..TelegramSettings::default()
         },
         cover: Cover { target: None, connect_timeout: minute },
         handshake: Handshake {
@@ -77,7 +75,8 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
             clock_skew_past: minute * 10,
             clock_skew_future: minute * 20,
         },
-        relay: Relay { idle_timeout: minute * 20 },
+        relay: Relay::default(),
+        limits: Limits::default(),
         log: Log { level: tracing::Level::INFO, format: LogFormat::Text, mask_addresses: true },
     }
 }
@@ -88,6 +87,7 @@ pub(crate) fn listener(name: &str) -> Listener {
         name: name.to_owned(),
         addresses: vec![at(Ipv4Addr::LOCALHOST.into())],
         secrets: vec![NamedSecret { name: None, key: key() }],
+        ad_tag: None,
         protocols: Protocols::ALL,
         domain: Some(HostName::new(DOMAIN).expect("a name")),
         max_connections: 10_000,
