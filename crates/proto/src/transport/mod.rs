@@ -11,7 +11,7 @@ mod header;
 
 pub use collect::{Collected, Collector};
 pub use decoder::{ClientDecoder, Frame, ServerDecoder, ServerFrame};
-pub use encode::{encode, encode_quick_ack, quick_ack_bytes};
+pub use encode::{FrameHead, encode, encode_quick_ack, frame_head, quick_ack_bytes};
 pub use header::{FrameError, FrameHeader, HEADER_MAX, client_header, server_header};
 
 /// The longest message that a client may send, in bytes. One word more is refused from the length field alone.

@@ -4,30 +4,26 @@
 //! once. Only what a socket would not take waits in an outbox, and its side is not read from until that is gone: so a
 //! slow client stops the reading of its own data centre, and of nobody else's.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use teleferry_proto::fake_tls::record::{self, RecordError};
+use teleferry_proto::fake_tls::record::RecordError;
 use teleferry_proto::session::{HEADROOM, Received, Session, SessionError};
 use teleferry_proto::transport::FrameError;
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tracing::warn;
 
-use super::Connection;
 use super::door::Client;
+use super::{Connection, farewell};
 use crate::backend::Leg;
 use crate::clock;
-use crate::cover;
-use crate::net::{Outbox, Stream};
+use crate::net::{ClientSide, PIECE};
 use crate::observe::{CloseReason, Kind, Side};
+use crate::shard::Expiry;
 
-/// TLS records towards the client that one read can fill.
-const RECORDS: usize = 4;
-/// Bytes read at once: full TLS records towards the client.
-const READ: usize = RECORDS * record::MAX_RECORD;
+/// Bytes read at once: what is sent to a client at once.
+const READ: usize = PIECE;
 /// Bytes moved in one direction before other sessions have their turn.
 const TURN: usize = 4 * READ;
 /// How long a connection that one side has ended may be without anything from the other.
@@ -36,11 +32,8 @@ const HALF_CLOSED: Duration = Duration::from_secs(10);
 /// An established session.
 #[derive(Debug)]
 pub(super) struct Relay {
-    client: Stream,
-    /// What the client does not take yet.
-    to_client: Outbox,
-    /// The client's stream is wrapped in TLS records.
-    tls: bool,
+    /// The client's socket; a leg may write to it too.
+    client: Rc<RefCell<ClientSide>>,
     session: Session,
     leg: Leg,
     /// Client → Telegram.
@@ -77,12 +70,14 @@ enum Stage {
 impl Relay {
     /// A session between a client that proved itself and the leg that was opened for it. Gives back the bytes that came
     /// with the client's header, for [`run`](Self::run).
-    pub(super) fn new(connection: Connection, stream: Stream, client: Client, leg: Leg) -> (Self, Vec<u8>) {
-        let tls = client.records.is_some();
+    pub(super) fn new(
+        connection: Connection,
+        side: Rc<RefCell<ClientSide>>,
+        client: Client,
+        leg: Leg,
+    ) -> (Self, Vec<u8>) {
         let relay = Self {
-            client: stream,
-            to_client: Outbox::default(),
-            tls,
+            client: side,
             session: Session::new(client.header.framing, client.from_client, client.records),
             leg,
             up: Way::Open,
@@ -98,12 +93,16 @@ impl Relay {
         let reason = std::future::poll_fn(|cx| self.poll(cx, &mut early)).await;
         self.connection.ended(reason);
         if reason.is_misbehaviour() {
-            cover::farewell(&self.connection, self.client).await;
+            drop(self.leg);
+            farewell(&self.connection, self.client).await;
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, early: &mut Vec<u8>) -> Poll<CloseReason> {
         if let Poll::Ready(expiry) = self.connection.alarm().poll(cx) {
+            if expiry == Expiry::Deadline && self.was_heard() {
+                return self.poll(cx, early);
+            }
             return Poll::Ready(self.connection.expired(expiry, self.late()));
         }
         let shard = Rc::clone(self.connection.shard());
@@ -146,7 +145,7 @@ impl Relay {
     fn pump_up(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<bool, CloseReason> {
         let mut moved = 0;
         loop {
-            let sent = self.leg.flush(cx).map_err(|_| CloseReason::telegram(Kind::Reset))?;
+            let sent = self.leg.flush(cx)?;
             self.counters().to_telegram.add(sent as u64);
             if !self.leg.is_clear() || self.up == Way::Ended {
                 break;
@@ -161,19 +160,17 @@ impl Relay {
                 break;
             }
             let data = HEADROOM..HEADROOM + READ;
-            let mut read = ReadBuf::new(&mut scratch[data.clone()]);
-            match Pin::new(&mut self.client).poll_read(cx, &mut read) {
+            let read = self.client.borrow_mut().poll_read(cx, &mut scratch[data.clone()]);
+            match read {
                 Poll::Pending => break,
                 Poll::Ready(Err(_)) => return Err(CloseReason::client(Kind::Reset)),
-                Poll::Ready(Ok(())) => match read.filled().len() {
-                    0 => self.up = Way::Ending,
-                    n => {
-                        moved += n;
-                        let data = data.start..data.start + n;
-                        let received = self.session.receive(scratch, data).map_err(misbehaviour)?;
-                        self.forward(cx, scratch, received)?;
-                    }
-                },
+                Poll::Ready(Ok(0)) => self.up = Way::Ending,
+                Poll::Ready(Ok(n)) => {
+                    moved += n;
+                    let data = data.start..data.start + n;
+                    let received = self.session.receive(scratch, data).map_err(misbehaviour)?;
+                    self.forward(cx, scratch, received)?;
+                }
             }
         }
         self.counters().from_client.add(moved as u64);
@@ -188,7 +185,7 @@ impl Relay {
         received: Received,
     ) -> Result<(), CloseReason> {
         let Received { stream, messages, filtered } = received;
-        let sent = self.leg.send(cx, buf, stream).map_err(|_| CloseReason::telegram(Kind::Reset))?;
+        let sent = self.leg.send(cx, buf, stream)?;
         let counters = self.counters();
         counters.to_telegram.add(sent as u64);
         counters.messages.add(u64::from(messages));
@@ -200,19 +197,19 @@ impl Relay {
         Ok(())
     }
 
-    /// Telegram → client. Says whether anything moved.
+    /// Telegram → client, as far as it comes through the session. Says whether anything moved.
     fn pump_down(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<bool, CloseReason> {
-        let mut moved = 0;
+        let reset = |_| CloseReason::client(Kind::Reset);
+        let client = Rc::clone(&self.client);
+        let mut client = client.borrow_mut();
+        let (mut moved, mut flushed) = (0, 0);
         loop {
-            let sent =
-                self.to_client.flush(cx, &mut self.client).map_err(|_| CloseReason::client(Kind::Reset))?;
-            self.counters().to_client.add(sent as u64);
-            if !self.to_client.is_empty() || self.down == Way::Ended {
+            flushed += client.flush(cx).map_err(reset)?;
+            if client.waiting() > 0 || self.down == Way::Ended {
                 break;
             }
             if self.down == Way::Ending {
-                // Never blocks on a TCP socket; an error shows in the next read.
-                let _ = Pin::new(&mut self.client).poll_shutdown(cx);
+                client.end(cx);
                 self.down = Way::Ended;
                 break;
             }
@@ -222,48 +219,39 @@ impl Relay {
             }
             match self.leg.poll_receive(cx, &mut scratch[..READ]) {
                 Poll::Pending => break,
-                Poll::Ready(Err(_)) => return Err(CloseReason::telegram(Kind::Reset)),
                 Poll::Ready(Ok(0)) => self.down = Way::Ending,
                 Poll::Ready(Ok(n)) => {
                     moved += n;
-                    let sent = self
-                        .send_to_client(cx, &scratch[..n])
-                        .map_err(|_| CloseReason::client(Kind::Reset))?;
+                    let sent = client.send(cx, &scratch[..n]).map_err(reset)?;
                     self.counters().to_client.add(sent as u64);
                 }
+                Poll::Ready(Err(reason)) => return Err(reason),
             }
         }
+        self.counters().to_client.add(flushed as u64);
         if moved > 0 {
             self.counters().from_telegram.add(moved as u64);
             self.answered();
         }
-        Ok(moved > 0)
-    }
-
-    /// Sends bytes of the stream, with fake TLS between record headers; nothing is copied.
-    fn send_to_client(&mut self, cx: &mut Context<'_>, stream: &[u8]) -> io::Result<usize> {
-        if !self.tls {
-            return self.to_client.write(cx, &mut self.client, stream);
-        }
-        let contents = || stream.chunks(record::MAX_RECORD);
-        let mut headers = [[0; record::HEADER_LEN]; RECORDS];
-        for (header, content) in headers.iter_mut().zip(contents()) {
-            *header = record::header(content.len());
-        }
-        let mut slices = [IoSlice::new(&[]); 2 * RECORDS];
-        for (pair, (header, content)) in slices.chunks_exact_mut(2).zip(headers.iter().zip(contents())) {
-            pair.copy_from_slice(&[IoSlice::new(header), IoSlice::new(content)]);
-        }
-        let used = 2 * contents().len();
-        self.to_client.write_vectored(cx, &mut self.client, &mut slices[..used])
+        Ok(moved + flushed > 0)
     }
 
     /// The data centre has said something.
     fn answered(&mut self) {
         if matches!(self.stage, Stage::Greeting | Stage::Asked) {
             self.stage = Stage::Flowing;
-            self.connection.shard().health.answered(self.leg.address());
+            if let Some(address) = self.leg.own_address() {
+                self.connection.shard().health.answered(address);
+            }
         }
+    }
+
+    /// Whether something came past this task since the deadline was set; then there is a new one.
+    fn was_heard(&mut self) -> bool {
+        let Some(heard) = self.leg.heard() else { return false };
+        self.answered();
+        self.stage == Stage::Flowing
+            && self.connection.alarm().set_since(heard, self.connection.shard().settings().relay.idle_timeout)
     }
 
     /// Something was relayed: the time without anything begins anew.
@@ -281,8 +269,11 @@ impl Relay {
             // Who ended first is why it ends.
             let reason = self.over();
             self.connection.ended(reason);
-            if self.stage == Stage::Asked && reason.side == Side::Telegram {
-                self.connection.shard().health.failed(self.leg.address(), clock::now());
+            if self.stage == Stage::Asked
+                && reason.side == Side::Telegram
+                && let Some(address) = self.leg.own_address()
+            {
+                self.connection.shard().health.failed(address, clock::now());
             }
             self.stage = Stage::HalfClosed;
             self.connection.alarm().set(HALF_CLOSED);
@@ -315,11 +306,13 @@ impl Relay {
     fn silent(&self) {
         let shard = self.connection.shard();
         self.counters().dc_silent.add(1);
-        shard.health.failed(self.leg.address(), clock::now());
+        if let Some(address) = self.leg.own_address() {
+            shard.health.failed(address, clock::now());
+        }
         if let Some(more) = shard.throttles.dc_silent.pass(clock::now()) {
             warn!(
                 session = self.connection.id(),
-                address = %self.leg.address(),
+                address = self.leg.address().map(tracing::field::display),
                 more,
                 "a data centre accepted the connection and answered nothing"
             );

@@ -1,12 +1,16 @@
 //! Opening connections, and the bytes that a socket would not take.
 
+mod client_side;
 mod dial;
 mod interface;
+mod memory;
 mod outbox;
 mod stream;
 
+pub(crate) use client_side::{ClientSide, PIECE};
 pub(crate) use dial::{DialError, dial};
 pub(crate) use interface::interface_address;
+pub(crate) use memory::{Held, Memory};
 pub(crate) use outbox::Outbox;
 pub(crate) use stream::Peer;
 pub(crate) use stream::{SocketKind, Stream};

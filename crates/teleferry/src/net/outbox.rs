@@ -87,6 +87,11 @@ impl Outbox {
         Ok(taken)
     }
 
+    /// Bytes that wait.
+    pub(crate) const fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
     /// True when nothing waits.
     pub(crate) const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
