@@ -25,10 +25,12 @@
 pub mod client;
 mod clock;
 pub mod command;
+mod counters;
 pub mod cover;
 pub mod dc;
 mod entropy;
 pub mod limits;
+mod listener;
 mod mtproto;
 pub mod pattern;
 pub mod relay;

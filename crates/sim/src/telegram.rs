@@ -5,7 +5,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::dc::{Behaviour, Counters, DataCentre, Listener};
+use crate::dc::{Behaviour, Counters, DataCentre};
+use crate::listener::Listener;
 use crate::mtproto::{PUBLIC_KEY_PEM, RsaKey};
 
 /// The ids of the built-in address book: the five, the one like a CDN, the three of the test environment.
@@ -48,7 +49,7 @@ impl Telegram {
         let everyone = Arc::new(BTreeSet::from(DC_IDS));
         let start = |id| {
             let dc = Arc::new(DataCentre::new(id, Arc::clone(&rsa), Arc::clone(&everyone)));
-            let listeners = options.listen.iter().map(|ip| Listener::start(Arc::clone(&dc), *ip));
+            let listeners = options.listen.iter().map(|ip| dc.listen(*ip));
             Ok((id, Running { listeners: listeners.collect::<io::Result<_>>()?, dc }))
         };
         Ok(Self { dcs: DC_IDS.into_iter().map(start).collect::<io::Result<_>>()? })
