@@ -25,10 +25,14 @@
 pub mod client;
 mod clock;
 pub mod command;
+pub mod config_server;
+mod counters;
 pub mod cover;
 pub mod dc;
 mod entropy;
 pub mod limits;
+mod listener;
+pub mod middle;
 mod mtproto;
 pub mod pattern;
 pub mod relay;
