@@ -1,4 +1,4 @@
-# The entry point for people. Every recipe is one command, written out so that it can be used without `just`.
+# The entry point for people. Every recipe is a command or two, written out so that it can be used without `just`.
 
 # what there is
 default:
@@ -33,3 +33,18 @@ fuzz seconds="10":
 # real clients against target/release (or target/debug)
 e2e *arguments:
     e2e/run {{ arguments }}
+
+# what relaying costs, beside reference relays: writes docs/understand/benchmarks.md
+bench-relay *arguments:
+    cargo build --release -p teleferry -p teleferry-bench
+    target/release/teleferry-bench relay {{ arguments }}
+
+# clients of every kind come and go for a time; fails when anything is wrong in the end
+soak *arguments:
+    cargo build --release -p teleferry -p teleferry-bench
+    target/release/teleferry-bench soak {{ arguments }}
+
+# what the protocol code costs in instructions; fails when it is more than what is kept
+bench-codec *arguments="--check crates/bench/instructions.json":
+    cargo build --release -p teleferry-bench
+    target/release/teleferry-bench codec {{ arguments }}

@@ -17,7 +17,14 @@ enum Downlink {
     /// Nothing: the data centre encrypts with the very key that the client decrypts with.
     FastPath,
     /// Decrypt with one key and encrypt with the other.
-    Recrypt { from_dc: CtrStream, to_client: CtrStream },
+    Recrypt(Box<Recrypt>),
+}
+
+/// Apart, so that a connection on the fast path does not pay for it.
+#[derive(Debug)]
+struct Recrypt {
+    from_dc: CtrStream,
+    to_client: CtrStream,
 }
 
 impl Direct {
@@ -41,9 +48,15 @@ impl Direct {
         let downlink = if fast_path {
             Downlink::FastPath
         } else {
-            Downlink::Recrypt { from_dc: from_server, to_client: to_client.clone() }
+            Downlink::Recrypt(Box::new(Recrypt { from_dc: from_server, to_client: to_client.clone() }))
         };
         Some((wire, Self { to_dc: to_server, downlink }))
+    }
+
+    /// Whether bytes from the data centre go to the client as they are.
+    #[must_use]
+    pub const fn is_fast_path(&self) -> bool {
+        matches!(self.downlink, Downlink::FastPath)
     }
 
     /// Encrypts decrypted bytes of the client for the data centre, in place.
@@ -55,9 +68,9 @@ impl Direct {
     pub fn to_client(&mut self, stream: &mut [u8]) {
         match &mut self.downlink {
             Downlink::FastPath => {}
-            Downlink::Recrypt { from_dc, to_client } => {
-                from_dc.apply(stream);
-                to_client.apply(stream);
+            Downlink::Recrypt(recrypt) => {
+                recrypt.from_dc.apply(stream);
+                recrypt.to_client.apply(stream);
             }
         }
     }

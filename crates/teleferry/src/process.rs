@@ -9,7 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::config::Snapshot;
-use crate::server::{Server, StartError};
+use crate::net::PIPES;
+use crate::server::{Server, StartError, worker_count};
 use crate::state::Listening;
 use crate::sys;
 
@@ -17,6 +18,8 @@ use crate::sys;
 const DESCRIPTORS_PER_CONNECTION: u64 = 2;
 /// Descriptors for everything else: listening sockets, event queues, logs.
 const RESERVED_DESCRIPTORS: u64 = 128;
+/// Descriptors that each shard's pipes may take.
+const DESCRIPTORS_PER_SHARD: u64 = 2 * PIPES as u64;
 
 /// Runs the server until the process is told to stop, then stops it in order.
 ///
@@ -71,7 +74,9 @@ fn notify(state: &[NotifyState<'_>]) {
 fn within_descriptor_limit(mut snapshot: Snapshot) -> Snapshot {
     let wanted = snapshot.server.max_connections;
     let Some(limit) = sys::raise_descriptor_limit() else { return snapshot };
-    let carried = limit.saturating_sub(RESERVED_DESCRIPTORS) / DESCRIPTORS_PER_CONNECTION;
+    let shards = worker_count(snapshot.server.workers) as u64;
+    let reserved = RESERVED_DESCRIPTORS + shards * DESCRIPTORS_PER_SHARD;
+    let carried = limit.saturating_sub(reserved) / DESCRIPTORS_PER_CONNECTION;
     let carried = usize::try_from(carried).unwrap_or(usize::MAX).max(1);
     if carried < wanted {
         warn!(

@@ -188,7 +188,7 @@ impl Drop for Server {
 }
 
 /// The number of shards: as configured, or one a core.
-fn worker_count(configured: usize) -> usize {
+pub(crate) fn worker_count(configured: usize) -> usize {
     match configured {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,

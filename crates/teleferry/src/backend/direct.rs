@@ -21,7 +21,8 @@ use crate::net::{DialError, Outbox, dial};
 #[derive(Debug)]
 pub(crate) struct DirectLeg {
     stream: TcpStream,
-    address: SocketAddr,
+    /// The address that answered the dial, until it has answered a request.
+    unproven: Option<Box<SocketAddr>>,
     direct: Direct,
     outbox: Outbox,
 }
@@ -53,12 +54,17 @@ impl DirectLeg {
         let (wire, direct) = draw_header(header, to_client, fast_path);
         let mut outbox = Outbox::default();
         outbox.hold(&wire);
-        Ok(Self { stream, address, direct, outbox })
+        Ok(Self { stream, unproven: Some(Box::new(address)), direct, outbox })
     }
 
-    /// The address that answered.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
+    /// The address of the data centre, as long as that has answered no request.
+    pub(crate) fn unproven(&self) -> Option<SocketAddr> {
+        self.unproven.as_deref().copied()
+    }
+
+    /// The data centre has answered; gives its address the first time.
+    pub(crate) fn proven(&mut self) -> Option<SocketAddr> {
+        self.unproven.take().map(|address| *address)
     }
 
     /// Sends decrypted frames of the client, which stand at `buf[stream]`; they are encrypted in place. Says how many
@@ -91,6 +97,11 @@ impl DirectLeg {
         let received = read.filled_mut();
         self.direct.to_client(received);
         Poll::Ready(Ok(received.len()))
+    }
+
+    /// The socket, when what comes from it goes to the client as it is.
+    pub(crate) const fn passing(&self) -> Option<&TcpStream> {
+        if self.direct.is_fast_path() { Some(&self.stream) } else { None }
     }
 
     /// Tells the data centre that the client sends nothing more.

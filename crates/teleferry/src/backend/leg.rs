@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::task::{Context, Poll};
 
+use tokio::net::TcpStream;
+
 use super::{DirectLeg, MiddleLeg};
 use crate::observe::{CloseReason, Kind};
 use crate::shard::Moment;
@@ -94,18 +96,35 @@ impl Leg {
         }
     }
 
-    /// The address at the other end, while there is one.
+    /// The address at the other end as far as it is of interest: of a middle proxy, or of a data centre that has answered
+    /// no request.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Direct(leg) => Some(leg.address()),
+            Self::Direct(leg) => leg.unproven(),
             Self::Middle(leg) => leg.address(),
         }
     }
 
-    /// The address that this session alone can blame or praise.
-    pub(crate) const fn own_address(&self) -> Option<SocketAddr> {
+    /// The address of the data centre, as long as that has answered no request. A link is judged by its pool.
+    pub(crate) fn unproven(&self) -> Option<SocketAddr> {
         match self {
-            Self::Direct(leg) => Some(leg.address()),
+            Self::Direct(leg) => leg.unproven(),
+            Self::Middle(_) => None,
+        }
+    }
+
+    /// The data centre has answered; gives its address the first time.
+    pub(crate) fn proven(&mut self) -> Option<SocketAddr> {
+        match self {
+            Self::Direct(leg) => leg.proven(),
+            Self::Middle(_) => None,
+        }
+    }
+
+    /// The socket, when what comes from it goes to the client as it is.
+    pub(crate) const fn passing(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Direct(leg) => leg.passing(),
             Self::Middle(_) => None,
         }
     }

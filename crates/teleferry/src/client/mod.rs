@@ -51,10 +51,9 @@ async fn carry(mut connection: Connection, stream: Stream, client: Client) {
     let held = connection.shard().shared.memory.part();
     let side = Rc::new(RefCell::new(ClientSide::new(stream, tls, held)));
     match route::open(&connection, &client, &side).await {
-        // A task of its own, so that an established session does not keep the room that the handshake needed.
         Ok(leg) => {
             let (relay, early) = Relay::new(connection, side, client, leg);
-            spawn_local(relay.run(early));
+            relay::run(relay, early).await;
         }
         Err(reason) => {
             connection.ended(reason);

@@ -4,14 +4,18 @@
 //! once. Only what a socket would not take waits in an outbox, and its side is not read from until that is gone: so a
 //! slow client stops the reading of its own data centre, and of nobody else's.
 
+mod splice;
+
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use teleferry_proto::fake_tls::record::RecordError;
 use teleferry_proto::session::{HEADROOM, Received, Session, SessionError};
 use teleferry_proto::transport::FrameError;
+use tokio::task::spawn_local;
 use tracing::warn;
 
 use super::door::Client;
@@ -21,6 +25,7 @@ use crate::clock;
 use crate::net::{ClientSide, PIECE};
 use crate::observe::{CloseReason, Kind, Side};
 use crate::shard::Expiry;
+use splice::Bulk;
 
 /// Bytes read at once: what is sent to a client at once.
 const READ: usize = PIECE;
@@ -34,6 +39,8 @@ const HALF_CLOSED: Duration = Duration::from_secs(10);
 pub(super) struct Relay {
     /// The client's socket; a leg may write to it too.
     client: Rc<RefCell<ClientSide>>,
+    /// Bulk on its way to the client; see [`splice`].
+    bulk: Option<Box<Bulk>>,
     session: Session,
     leg: Leg,
     /// Client → Telegram.
@@ -69,7 +76,7 @@ enum Stage {
 
 impl Relay {
     /// A session between a client that proved itself and the leg that was opened for it. Gives back the bytes that came
-    /// with the client's header, for [`run`](Self::run).
+    /// with the client's header, for [`start`](Self::start).
     pub(super) fn new(
         connection: Connection,
         side: Rc<RefCell<ClientSide>>,
@@ -78,6 +85,7 @@ impl Relay {
     ) -> (Self, Vec<u8>) {
         let relay = Self {
             client: side,
+            bulk: None,
             session: Session::new(client.header.framing, client.from_client, client.records),
             leg,
             up: Way::Open,
@@ -88,9 +96,8 @@ impl Relay {
         (relay, client.early)
     }
 
-    /// Relays until one side ends it or breaks the rules.
-    pub(super) async fn run(mut self, mut early: Vec<u8>) {
-        let reason = std::future::poll_fn(|cx| self.poll(cx, &mut early)).await;
+    /// Ends it.
+    async fn end(mut self, reason: CloseReason) {
         self.connection.ended(reason);
         if reason.is_misbehaviour() {
             drop(self.leg);
@@ -98,21 +105,19 @@ impl Relay {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, early: &mut Vec<u8>) -> Poll<CloseReason> {
+    /// Relays until one side ends it or breaks the rules.
+    fn relay(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         if let Poll::Ready(expiry) = self.connection.alarm().poll(cx) {
             if expiry == Expiry::Deadline && self.was_heard() {
-                return self.poll(cx, early);
+                return self.relay(cx);
             }
             return Poll::Ready(self.connection.expired(expiry, self.late()));
         }
         let shard = Rc::clone(self.connection.shard());
         let scratch = &mut shard.scratch()[..];
-        let moved = self
-            .start(cx, early)
-            .and_then(|()| Ok((self.pump_up(cx, scratch)?, self.pump_down(cx, scratch)?)));
-        match moved {
+        match self.pump_up(cx, scratch).and_then(|up| Ok(self.pump_down(cx, scratch)? || up)) {
             Err(reason) => return Poll::Ready(reason),
-            Ok((up, down)) if up || down => self.active(),
+            Ok(moved) if moved => self.active(),
             Ok(_) => {}
         }
         match (self.up, self.down) {
@@ -125,20 +130,17 @@ impl Relay {
         }
     }
 
-    /// Sends what came with the client's header, once.
-    fn start(&mut self, cx: &mut Context<'_>, early: &mut Vec<u8>) -> Result<(), CloseReason> {
+    /// Sends what came with the client's header.
+    fn start(&mut self, cx: &mut Context<'_>, early: &[u8]) -> Result<(), CloseReason> {
         if early.is_empty() {
             return Ok(());
         }
-        let bytes = std::mem::take(early);
-        self.counters().from_client.add(bytes.len() as u64);
+        self.counters().from_client.add(early.len() as u64);
         let mut buf = vec![0; HEADROOM];
-        buf.extend_from_slice(&bytes);
+        buf.extend_from_slice(early);
         let data = HEADROOM..buf.len();
         let received = self.session.receive_stream(&mut buf, data).map_err(misbehaviour)?;
-        self.forward(cx, &mut buf, received)?;
-        self.active();
-        Ok(())
+        self.forward(cx, &mut buf, received)
     }
 
     /// Client → Telegram. Says whether anything moved.
@@ -201,7 +203,7 @@ impl Relay {
     fn pump_down(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<bool, CloseReason> {
         let reset = |_| CloseReason::client(Kind::Reset);
         let client = Rc::clone(&self.client);
-        let mut client = client.borrow_mut();
+        let client = &mut *client.borrow_mut();
         let (mut moved, mut flushed) = (0, 0);
         loop {
             flushed += client.flush(cx).map_err(reset)?;
@@ -213,19 +215,29 @@ impl Relay {
                 self.down = Way::Ended;
                 break;
             }
+            if self.bulk.is_some() {
+                moved += self.move_bulk(cx, client)?;
+                if self.bulk.is_some() {
+                    break;
+                }
+                continue;
+            }
             if moved >= TURN {
                 cx.waker().wake_by_ref();
                 break;
             }
             match self.leg.poll_receive(cx, &mut scratch[..READ]) {
                 Poll::Pending => break,
+                Poll::Ready(Err(reason)) => return Err(reason),
                 Poll::Ready(Ok(0)) => self.down = Way::Ending,
                 Poll::Ready(Ok(n)) => {
                     moved += n;
                     let sent = client.send(cx, &scratch[..n]).map_err(reset)?;
                     self.counters().to_client.add(sent as u64);
+                    if n == READ {
+                        self.begin_bulk();
+                    }
                 }
-                Poll::Ready(Err(reason)) => return Err(reason),
             }
         }
         self.counters().to_client.add(flushed as u64);
@@ -240,9 +252,9 @@ impl Relay {
     fn answered(&mut self) {
         if matches!(self.stage, Stage::Greeting | Stage::Asked) {
             self.stage = Stage::Flowing;
-            if let Some(address) = self.leg.own_address() {
-                self.connection.shard().health.answered(address);
-            }
+        }
+        if let Some(address) = self.leg.proven() {
+            self.connection.shard().health.answered(address);
         }
     }
 
@@ -252,6 +264,13 @@ impl Relay {
         self.answered();
         self.stage == Stage::Flowing
             && self.connection.alarm().set_since(heard, self.connection.shard().settings().relay.idle_timeout)
+    }
+
+    /// The data centre took the first request and did not answer it.
+    fn unanswered(&self) {
+        if let Some(address) = self.leg.unproven() {
+            self.connection.shard().health.failed(address, clock::now());
+        }
     }
 
     /// Something was relayed: the time without anything begins anew.
@@ -269,11 +288,8 @@ impl Relay {
             // Who ended first is why it ends.
             let reason = self.over();
             self.connection.ended(reason);
-            if self.stage == Stage::Asked
-                && reason.side == Side::Telegram
-                && let Some(address) = self.leg.own_address()
-            {
-                self.connection.shard().health.failed(address, clock::now());
+            if self.stage == Stage::Asked && reason.side == Side::Telegram {
+                self.unanswered();
             }
             self.stage = Stage::HalfClosed;
             self.connection.alarm().set(HALF_CLOSED);
@@ -306,13 +322,11 @@ impl Relay {
     fn silent(&self) {
         let shard = self.connection.shard();
         self.counters().dc_silent.add(1);
-        if let Some(address) = self.leg.own_address() {
-            shard.health.failed(address, clock::now());
-        }
+        self.unanswered();
         if let Some(more) = shard.throttles.dc_silent.pass(clock::now()) {
             warn!(
                 session = self.connection.id(),
-                address = self.leg.address().map(tracing::field::display),
+                address = ?self.leg.address(),
                 more,
                 "a data centre accepted the connection and answered nothing"
             );
@@ -324,6 +338,30 @@ impl Relay {
     }
 }
 
+/// Runs a session as a task of its own, so that it does not keep the room that the handshake needed.
+pub(super) async fn run(mut relay: Relay, early: Vec<u8>) {
+    match std::future::poll_fn(|cx| Poll::Ready(relay.start(cx, &early))).await {
+        Ok(()) => drop(spawn_local(Running(Some(relay)))),
+        Err(reason) => relay.end(reason).await,
+    }
+}
+
+/// A session's task. A future written by hand is as large as the session; an `async` block would be twice that.
+struct Running(Option<Relay>);
+
+impl Future for Running {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(relay) = &mut self.0 else { return Poll::Ready(()) };
+        let reason = ready!(relay.relay(cx));
+        if let Some(relay) = self.0.take() {
+            spawn_local(relay.end(reason));
+        }
+        Poll::Ready(())
+    }
+}
+
 /// The client broke the protocol.
 pub(super) const fn misbehaviour(error: SessionError) -> CloseReason {
     CloseReason::client(match error {
@@ -332,4 +370,15 @@ pub(super) const fn misbehaviour(error: SessionError) -> CloseReason {
         SessionError::Record(_) => Kind::TlsRecord,
         _ => Kind::FrameLength,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle session costs is this, the task around it and two sockets of the runtime.
+    #[test]
+    fn a_session_is_small() {
+        assert!(size_of::<Running>() <= 424, "{} bytes", size_of::<Running>());
+    }
 }

@@ -9,7 +9,7 @@ use teleferry_proto::fake_tls::record;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::memory::Held;
-use super::{Outbox, Stream};
+use super::{Outbox, Pipe, Stream};
 
 /// TLS records towards the client that one piece can fill.
 const RECORDS: usize = 4;
@@ -72,13 +72,37 @@ impl ClientSide {
         taken
     }
 
+    /// Begins a record of up to `len` bytes that the caller sends behind it; without fake TLS nothing has to be begun. Says
+    /// how many bytes it is to have, and how many the socket took of its header.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub(crate) fn begin_record(&mut self, cx: &mut Context<'_>, len: usize) -> io::Result<(usize, usize)> {
+        if !self.tls {
+            return Ok((len, 0));
+        }
+        let len = len.min(record::MAX_RECORD);
+        Ok((len, self.outbox.write_before_more(cx, &self.stream, &record::header(len))?))
+    }
+
+    /// Sends up to `len` bytes out of a pipe, with nothing waiting before them. With `more` others follow at once.
+    pub(crate) fn drain(
+        &self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+        len: usize,
+        more: bool,
+    ) -> Poll<io::Result<usize>> {
+        pipe.drain(cx, &self.stream, len, more)
+    }
+
     /// The address under which the client found us.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         self.stream.local_address()
     }
 
     /// Bytes that wait.
-    pub(crate) const fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.outbox.len()
     }
 

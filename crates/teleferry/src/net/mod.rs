@@ -5,6 +5,7 @@ mod dial;
 mod interface;
 mod memory;
 mod outbox;
+mod pipe;
 mod stream;
 
 pub(crate) use client_side::{ClientSide, PIECE};
@@ -12,5 +13,6 @@ pub(crate) use dial::{DialError, dial};
 pub(crate) use interface::interface_address;
 pub(crate) use memory::{Held, Memory};
 pub(crate) use outbox::Outbox;
+pub(crate) use pipe::{PIPES, Pipe, Pipes};
 pub(crate) use stream::Peer;
 pub(crate) use stream::{SocketKind, Stream};

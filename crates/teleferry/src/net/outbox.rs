@@ -4,11 +4,18 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::net::{SendFlags, send};
 use tokio::io::AsyncWrite;
+
+use super::Stream;
 
 /// Bytes on their way into a socket. Holds memory only while the socket refuses some: an idle connection keeps none.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
+pub(crate) struct Outbox(Option<Box<Waiting>>);
+
+/// Bytes that wait, some of them sent already. Apart, so that an outbox with nothing in it is one word.
+#[derive(Debug)]
+struct Waiting {
     bytes: Vec<u8>,
     sent: usize,
 }
@@ -26,13 +33,11 @@ impl Outbox {
         data: &[u8],
     ) -> io::Result<usize> {
         if !self.is_empty() {
-            self.bytes.extend_from_slice(data);
+            self.hold(data);
             return self.flush(cx, socket);
         }
         let taken = write_all(cx, socket, data)?;
-        if taken < data.len() {
-            self.bytes.extend_from_slice(&data[taken..]);
-        }
+        self.hold(&data[taken..]);
         Ok(taken)
     }
 
@@ -60,14 +65,38 @@ impl Outbox {
             }
         }
         for slice in slices {
-            self.bytes.extend_from_slice(slice);
+            self.hold(slice);
         }
+        Ok(taken)
+    }
+
+    /// As [`write`](Self::write) with nothing waiting before it, for a few bytes that others follow at once: the kernel
+    /// sends them together.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub(crate) fn write_before_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &Stream,
+        data: &[u8],
+    ) -> io::Result<usize> {
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        let taken = match socket.poll_write_with(cx, |fd| Ok(send(fd, data, flags)?)) {
+            Poll::Pending => 0,
+            Poll::Ready(taken) => taken?,
+        };
+        self.hold(&data[taken..]);
         Ok(taken)
     }
 
     /// Keeps `data` until the next write or flush.
     pub(crate) fn hold(&mut self, data: &[u8]) {
-        self.bytes.extend_from_slice(data);
+        if data.is_empty() {
+            return;
+        }
+        let waiting = self.0.get_or_insert_with(|| Box::new(Waiting { bytes: Vec::new(), sent: 0 }));
+        waiting.bytes.extend_from_slice(data);
     }
 
     /// Offers the socket what waits; says how many bytes it took.
@@ -79,22 +108,23 @@ impl Outbox {
         cx: &mut Context<'_>,
         socket: &mut S,
     ) -> io::Result<usize> {
-        let taken = write_all(cx, socket, &self.bytes[self.sent..])?;
-        self.sent += taken;
-        if self.sent == self.bytes.len() {
-            *self = Self::default();
+        let Some(waiting) = &mut self.0 else { return Ok(0) };
+        let taken = write_all(cx, socket, &waiting.bytes[waiting.sent..])?;
+        waiting.sent += taken;
+        if waiting.sent == waiting.bytes.len() {
+            self.0 = None;
         }
         Ok(taken)
     }
 
     /// Bytes that wait.
-    pub(crate) const fn len(&self) -> usize {
-        self.bytes.len() - self.sent
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.bytes.len() - waiting.sent)
     }
 
     /// True when nothing waits.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.0.is_none()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::backend::{Health, Pools, Workbench};
 use crate::client::Door;
 use crate::config::Snapshot;
 use crate::listen::Ceiling;
+use crate::net::Pipes;
 use crate::observe::{LinkCounters, ListenerCounters, Throttle};
 use crate::server::Shared;
 use sweep::Sweep;
@@ -67,6 +68,7 @@ pub(crate) struct Shard {
     sweep: Rc<Sweep>,
     scratch: RefCell<Box<[u8]>>,
     workbench: RefCell<Workbench>,
+    pipes: Rc<Pipes>,
     phase: watch::Receiver<Phase>,
     live: Live,
     next_session: Cell<u64>,
@@ -141,6 +143,7 @@ impl Shard {
             sweep: Rc::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             workbench: RefCell::default(),
+            pipes: Rc::default(),
             phase,
             live: Live::default(),
             next_session: Cell::new((number as u64) << 48),
@@ -180,6 +183,11 @@ impl Shard {
     /// What the shard's links count.
     pub(crate) fn links(&self) -> &LinkCounters {
         &self.links
+    }
+
+    /// The shard's pipes for bulk.
+    pub(crate) const fn pipes(&self) -> &Rc<Pipes> {
+        &self.pipes
     }
 
     /// The moment when the server stops accepting.

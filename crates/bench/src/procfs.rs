@@ -1,0 +1,127 @@
+//! What the kernel tells of a process: processor time, memory, descriptors.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A process that is being watched.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    directory: PathBuf,
+}
+
+impl Process {
+    pub(crate) fn new(pid: u32) -> Self {
+        Self { directory: PathBuf::from(format!("/proc/{pid}")) }
+    }
+
+    /// Processor time of all its threads that live, user and kernel. Exact while they sleep.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub(crate) fn cpu(&self) -> io::Result<Duration> {
+        let mut nanoseconds = 0;
+        for thread in fs::read_dir(self.directory.join("task"))? {
+            match fs::read_to_string(thread?.path().join("schedstat")) {
+                Ok(text) => nanoseconds += schedstat(&text).ok_or_else(|| unreadable("schedstat"))?,
+                // A thread may end while we look.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+
+    /// Waits until it has nothing more to do, and gives its processor time.
+    ///
+    /// # Errors
+    /// It has ended, or never comes to rest.
+    pub(crate) async fn settled(&self) -> io::Result<Duration> {
+        /// What a process that has nothing to do takes in a pause: its ticks.
+        const IDLE: Duration = Duration::from_micros(300);
+        const PAUSE: Duration = Duration::from_millis(40);
+        const TRIES: usize = 250;
+        let mut before = self.cpu()?;
+        for _ in 0..TRIES {
+            tokio::time::sleep(PAUSE).await;
+            let now = self.cpu()?;
+            if now.saturating_sub(before) < IDLE {
+                return Ok(now);
+            }
+            before = now;
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the process never comes to rest"))
+    }
+
+    /// Its proportional share of memory, in bytes.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub(crate) fn memory(&self) -> io::Result<u64> {
+        let text = fs::read_to_string(self.directory.join("smaps_rollup"))?;
+        pss(&text).ok_or_else(|| unreadable("smaps_rollup"))
+    }
+
+    /// How many descriptors it has open.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub(crate) fn descriptors(&self) -> io::Result<usize> {
+        Ok(fs::read_dir(self.directory.join("fd"))?.count())
+    }
+}
+
+/// The first number: nanoseconds on a processor.
+fn schedstat(text: &str) -> Option<u64> {
+    text.split_whitespace().next()?.parse().ok()
+}
+
+/// The line `Pss: N kB`, in bytes.
+fn pss(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+/// The processor's name in `/proc/cpuinfo`.
+pub(crate) fn cpu_model(cpuinfo: &str) -> Option<&str> {
+    let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
+    line.split_once(':').map(|(_, name)| name.trim())
+}
+
+fn unreadable(file: &str) -> io::Error {
+    io::Error::other(format!("/proc/PID/{file} is not written as expected"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_number_of_schedstat_counts() {
+        assert_eq!(schedstat("123456 78 9\n"), Some(123_456));
+        assert_eq!(schedstat(""), None);
+    }
+
+    #[test]
+    fn pss_is_found_among_its_likes() {
+        let text = "55d0-7ffc ---p 0 00:00 0 [rollup]\nRss:   4096 kB\nPss:   3000 kB\nPss_Dirty:  8 kB\n";
+        assert_eq!(pss(text), Some(3000 << 10));
+        assert_eq!(pss("Rss: 1 kB\nPss_Dirty: 8 kB\n"), None);
+    }
+
+    #[test]
+    fn the_processor_has_a_name() {
+        assert_eq!(cpu_model("processor : 0\nmodel name\t: Some CPU @ 3 GHz\n"), Some("Some CPU @ 3 GHz"));
+        assert_eq!(cpu_model("processor : 0\n"), None);
+    }
+
+    #[test]
+    fn this_process_can_be_watched() {
+        let this = Process::new(std::process::id());
+        assert!(this.memory().unwrap() > 0);
+        assert!(this.descriptors().unwrap() > 2);
+        this.cpu().unwrap();
+    }
+}

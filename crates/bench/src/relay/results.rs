@@ -1,0 +1,131 @@
+//! The figures of a run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::subjects::REFERENCE;
+use crate::stats::{Summary, ratios};
+
+/// What is compared with the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Metric {
+    /// CPU seconds per GiB from the data centre.
+    Down,
+    /// CPU seconds per GiB from clients.
+    Up,
+    /// CPU microseconds per echo.
+    Echo,
+    /// CPU microseconds per new client.
+    New,
+    /// Microseconds until the echo is back, at this many clients.
+    Latency { clients: usize, percent: u8 },
+}
+
+/// Everything that was measured.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Results {
+    /// By figure and subject: one value a round.
+    figures: BTreeMap<Metric, Vec<(&'static str, Vec<f64>)>>,
+    pub(crate) memory: Option<Memory>,
+    /// From the start of the process until it listens, in milliseconds.
+    pub(crate) start_ms: Vec<f64>,
+}
+
+/// Memory of the proxy, in bytes of proportional share.
+#[derive(Debug, Serialize)]
+pub(crate) struct Memory {
+    /// Without any client.
+    pub(crate) bare: u64,
+    pub(crate) idle: Vec<Idle>,
+    /// More than at the start, when all clients have left.
+    pub(crate) left_behind: u64,
+}
+
+/// What each of many idle clients needs.
+#[derive(Debug, Serialize)]
+pub(crate) struct Idle {
+    pub(crate) clients: usize,
+    pub(crate) bytes_per_client: f64,
+}
+
+/// One subject's line of a figure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) subject: &'static str,
+    pub(crate) absolute: Summary,
+    /// Of each round to the reference of the same round.
+    pub(crate) ratio: Summary,
+}
+
+impl Results {
+    /// Notes what a round gave.
+    pub(crate) fn add(&mut self, metric: Metric, subject: &'static str, value: f64) {
+        let rows = self.figures.entry(metric).or_default();
+        match rows.iter_mut().find(|(name, _)| *name == subject) {
+            Some((_, values)) => values.push(value),
+            None => rows.push((subject, vec![value])),
+        }
+    }
+
+    /// What was measured, in order.
+    pub(crate) fn metrics(&self) -> impl Iterator<Item = Metric> {
+        self.figures.keys().copied()
+    }
+
+    /// A figure's lines, in the order of the subjects.
+    pub(crate) fn rows(&self, metric: Metric) -> Vec<Row> {
+        let rows = self.figures.get(&metric).map(Vec::as_slice).unwrap_or_default();
+        let reference = rows.iter().find(|(name, _)| *name == REFERENCE);
+        let reference = reference.map(|(_, values)| values.as_slice()).unwrap_or_default();
+        rows.iter()
+            .filter_map(|(subject, values)| {
+                Some(Row {
+                    subject,
+                    absolute: Summary::of(values)?,
+                    ratio: Summary::of(&ratios(values, reference))?,
+                })
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Down => f.write_str("Download, CPU s per GiB"),
+            Self::Up => f.write_str("Upload, CPU s per GiB"),
+            Self::Echo => f.write_str("Echo of 152 bytes at 50 clients, CPU µs"),
+            Self::New => f.write_str("New client, CPU µs"),
+            Self::Latency { percent, clients } => {
+                write!(f, "Time of an echo, p{percent} in µs; clients: {clients}")
+            }
+        }
+    }
+}
+
+impl Serialize for Metric {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_compares_within_each_round() {
+        let mut results = Results::default();
+        for (reference, dd) in [(1.0, 2.0), (2.0, 2.0), (4.0, 2.0)] {
+            results.add(Metric::Down, REFERENCE, reference);
+            results.add(Metric::Down, "dd", dd);
+        }
+        let rows = results.rows(Metric::Down);
+        assert_eq!(rows[1].subject, "dd");
+        assert_eq!(rows[1].absolute, Summary { median: 2.0, min: 2.0, max: 2.0 });
+        assert_eq!(rows[1].ratio, Summary { median: 1.0, min: 0.5, max: 2.0 });
+        assert!(results.rows(Metric::Up).is_empty());
+    }
+}

@@ -1,0 +1,203 @@
+//! What a soak has shown.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::roles::{Outcome, Role};
+
+/// How much larger the proxy may be in the end than after the warm-up, in bytes.
+const GROWTH: u64 = 10 << 20;
+/// Faults that are told in full.
+const TOLD: usize = 20;
+
+/// Everything that was seen.
+#[derive(Debug)]
+pub(super) struct Report {
+    descriptors_at_start: usize,
+    descriptors_most: usize,
+    descriptors: usize,
+    memory_warm: u64,
+    memory_most: u64,
+    memory: u64,
+    roles: BTreeMap<Role, Counts>,
+    faults: usize,
+    /// The first of them.
+    told: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    well: u64,
+    cut_off: u64,
+    faults: u64,
+}
+
+impl Report {
+    pub(super) const fn new(descriptors: usize) -> Self {
+        Self {
+            descriptors_at_start: descriptors,
+            descriptors_most: descriptors,
+            descriptors,
+            memory_warm: 0,
+            memory_most: 0,
+            memory: 0,
+            roles: BTreeMap::new(),
+            faults: 0,
+            told: Vec::new(),
+        }
+    }
+
+    pub(super) const fn descriptors_at_start(&self) -> usize {
+        self.descriptors_at_start
+    }
+
+    /// How many things were wrong.
+    pub(super) const fn faults(&self) -> usize {
+        self.faults
+    }
+
+    /// Somebody is done.
+    pub(super) fn note(&mut self, role: Role, outcome: Outcome) {
+        let counts = self.roles.entry(role).or_default();
+        match outcome {
+            Outcome::Well => counts.well += 1,
+            Outcome::CutOff => counts.cut_off += 1,
+            Outcome::Fault(what) => {
+                counts.faults += 1;
+                self.fault(format!("{role:?}: {what}"));
+            }
+        }
+    }
+
+    /// A look in the middle.
+    pub(super) fn sample(&mut self, memory: u64, descriptors: usize) {
+        self.memory_most = self.memory_most.max(memory);
+        self.descriptors_most = self.descriptors_most.max(descriptors);
+    }
+
+    /// The warm-up is over, and everybody has left.
+    pub(super) const fn warm(&mut self, memory: u64) {
+        self.memory_warm = memory;
+    }
+
+    /// All is over, and everybody has left.
+    pub(super) fn over(&mut self, memory: u64, descriptors: usize, log: &str) {
+        (self.memory, self.descriptors) = (memory, descriptors);
+        if memory > self.memory_warm + GROWTH {
+            self.fault("memory has grown".to_owned());
+        }
+        if descriptors > self.descriptors_at_start {
+            self.fault("descriptors are left open".to_owned());
+        }
+        for line in log.lines().filter(|line| line.contains("panic") || line.contains("proxy:fault")) {
+            self.fault(format!("log: {line}"));
+        }
+        for line in left_open(log) {
+            self.fault(format!("still open: {line}"));
+        }
+        if self.roles.values().all(|counts| counts.well == 0) {
+            self.fault("nobody was served".to_owned());
+        }
+    }
+
+    fn fault(&mut self, what: String) {
+        self.faults += 1;
+        if self.told.len() < TOLD {
+            self.told.push(what);
+        }
+    }
+}
+
+/// The last line of each session that the log does not see close.
+fn left_open(log: &str) -> impl Iterator<Item = &str> {
+    let mut open = BTreeMap::new();
+    for line in log.lines() {
+        let Some((_, rest)) = line.split_once("session=") else { continue };
+        let session = rest.split_whitespace().next().unwrap_or_default();
+        if line.contains(" closed ") {
+            open.remove(session);
+        } else {
+            open.insert(session, line);
+        }
+    }
+    open.into_values()
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
+        writeln!(f, "{:12} {:>8} {:>8} {:>8}", "", "well", "cut off", "faults")?;
+        for (role, Counts { well, cut_off, faults }) in &self.roles {
+            writeln!(f, "{:12} {well:>8} {cut_off:>8} {faults:>8}", format!("{role:?}"))?;
+        }
+        writeln!(
+            f,
+            "memory: {:.1} MiB after the warm-up, {:.1} at most, {:.1} in the end",
+            mib(self.memory_warm),
+            mib(self.memory_most),
+            mib(self.memory)
+        )?;
+        writeln!(
+            f,
+            "descriptors: {} at the start, {} at most, {} in the end",
+            self.descriptors_at_start, self.descriptors_most, self.descriptors
+        )?;
+        for fault in &self.told {
+            writeln!(f, "FAULT {fault}")?;
+        }
+        writeln!(f, "{}", if self.faults == 0 { "nothing was wrong" } else { "NOT PASSED" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let mut report = Report::new(10);
+        report.note(Role::Talk, Outcome::Well);
+        report.note(Role::Talk, Outcome::CutOff);
+        report.sample(50 << 20, 100);
+        report.warm(5 << 20);
+        report
+    }
+
+    #[test]
+    fn a_proxy_that_is_as_it_was_passes() {
+        let mut report = report();
+        report.over(15 << 20, 10, "INFO ready\n");
+        assert_eq!(report.faults(), 0, "{report}");
+        assert!(report.to_string().ends_with("nothing was wrong\n"));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_a_fault() {
+        for (memory, descriptors, log) in [
+            ((15 << 20) + 1, 10, ""),
+            (0, 11, ""),
+            (0, 10, "thread panicked\n"),
+            (0, 10, "closed proxy:fault\n"),
+        ] {
+            let mut report = report();
+            report.over(memory, descriptors, log);
+            assert_eq!(report.faults(), 1, "{report}");
+        }
+        let mut report = report();
+        report.note(Role::Download, Outcome::Fault("a byte".to_owned()));
+        report.over(0, 0, "");
+        assert!(report.to_string().contains("FAULT Download: a byte"), "{report}");
+    }
+
+    #[test]
+    fn sessions_that_do_not_close_are_found_in_the_log() {
+        let log = "DEBUG accepted session=1 a=b\nDEBUG accepted session=12 a=b\nDEBUG a stranger session=12\nDEBUG closed session=1 reason=x\n";
+        assert_eq!(left_open(log).collect::<Vec<_>>(), ["DEBUG a stranger session=12"]);
+    }
+
+    #[test]
+    fn a_soak_that_served_nobody_shows_nothing() {
+        let mut report = Report::new(10);
+        report.over(0, 10, "");
+        assert_eq!(report.faults(), 1);
+    }
+}

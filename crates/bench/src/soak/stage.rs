@@ -1,0 +1,118 @@
+//! The proxy, and Telegram and a cover site around it.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use teleferry_proto::secret::SecretKey;
+use teleferry_sim::cover::{Act, CoverSite};
+use teleferry_sim::dc::Behaviour;
+use teleferry_sim::telegram::{Options, Telegram};
+
+use crate::children::Proxy;
+use crate::failure::Result;
+use crate::procfs::Process;
+
+/// What a stranger asks for, and what the cover site answers.
+pub(super) const QUESTION: &[u8] = b"GET / HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n";
+pub(super) const PAGE: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\nConnection: close\r\n\r\nAn ordinary site.\n";
+
+/// Data centres that always serve, and the one that does not.
+pub(super) const SOUND: [i16; 4] = [1, 2, 3, 5];
+pub(super) const TROUBLED: i16 = 4;
+
+const KEY_HEX: &str = "8f1d5b0c4e3a49719c2b7d60a5e4f312";
+const KEY: [u8; 16] = 0x8f1d_5b0c_4e3a_4971_9c2b_7d60_a5e4_f312_u128.to_be_bytes();
+
+/// Everything, running.
+pub(super) struct Stage {
+    telegram: Telegram,
+    _cover: CoverSite,
+    proxy: Proxy,
+    process: Process,
+    address: SocketAddr,
+}
+
+/// What one who comes needs to know.
+#[derive(Debug, Clone)]
+pub(super) struct Door {
+    pub(super) address: SocketAddr,
+    pub(super) key: SecretKey,
+}
+
+impl Stage {
+    pub(super) async fn build(program: &Path) -> Result<Self> {
+        let telegram = Telegram::start(&Options::default())?;
+        let script = vec![Act::Await(QUESTION.len() as u64), Act::Send(PAGE.to_vec()), Act::HalfClose];
+        let cover = CoverSite::start(script).await?;
+        let proxy = Proxy::start(program, &configuration(&telegram, &cover))?;
+        let (process, address) = (proxy.process(), proxy.address("all")?);
+        // It listens before its last thread has opened all that it needs.
+        process.settled().await?;
+        Ok(Self { telegram, _cover: cover, proxy, process, address })
+    }
+
+    pub(super) fn door(&self) -> Door {
+        Door { address: self.address, key: SecretKey::new(KEY) }
+    }
+
+    /// The proxy's memory in bytes; an error when it is no more.
+    pub(super) fn memory(&self) -> Result<u64> {
+        self.process.memory().map_err(|error| self.gone(&error))
+    }
+
+    /// The proxy's open descriptors; an error when it is no more.
+    pub(super) fn descriptors(&self) -> Result<usize> {
+        self.process.descriptors().map_err(|error| self.gone(&error))
+    }
+
+    pub(super) fn log(&self) -> Result<String> {
+        self.proxy.log()
+    }
+
+    /// One data centre dies and comes back in every way, over and over.
+    pub(super) async fn trouble(&self) {
+        const SPELL: Duration = Duration::from_millis(700);
+        loop {
+            for behaviour in [Behaviour::Refuse, Behaviour::Close, Behaviour::Silent] {
+                self.telegram.set_behaviour(TROUBLED, behaviour).await;
+                tokio::time::sleep(SPELL).await;
+                self.telegram.set_behaviour(TROUBLED, Behaviour::Serve).await;
+                tokio::time::sleep(SPELL).await;
+                self.telegram.drop_connections(TROUBLED).await;
+                tokio::time::sleep(SPELL).await;
+            }
+        }
+    }
+
+    /// Every data centre serves again.
+    pub(super) async fn peace(&self) {
+        self.telegram.set_behaviour(TROUBLED, Behaviour::Serve).await;
+    }
+
+    fn gone(&self, error: &std::io::Error) -> crate::failure::Failure {
+        let log = self.proxy.log().unwrap_or_default();
+        crate::failure::Failure::new(format!("the proxy is gone ({error}); it said:\n{log}"))
+    }
+}
+
+/// Every kind of client on one listener, time limits that a minute can show, and a log that tells why each connection ended.
+fn configuration(telegram: &Telegram, cover: &CoverSite) -> String {
+    let mut dc = String::new();
+    for (id, addresses) in telegram.addresses() {
+        let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+        // Writing to a string never fails.
+        let _ = write!(dc, "\"{id}\" = {addresses:?}, ");
+    }
+    format!(
+        "[server]\nworkers = 2\nstate_dir = \"state\"\n\n\
+         [[listen]]\nname = \"all\"\naddress = \"127.0.0.1:0\"\nsecret = \"{KEY_HEX}\"\n\
+         protocols = [\"tls\", \"secure\", \"classic\"]\ndomain = \"www.example.com\"\n\n\
+         [telegram]\nanswer_timeout = \"3s\"\ndc = {{ {} }}\n\n\
+         [cover]\ntarget = \"{}\"\n\n[handshake]\ntimeout = \"5s\"\n\n[relay]\nidle_timeout = \"20s\"\n\n[log]\nlevel = \"debug\"\n",
+        dc.trim_end_matches(", "),
+        cover.target(),
+    )
+}

@@ -1,0 +1,93 @@
+//! Bulk from the data centre without a copy: spliced through a pipe, with TLS record headers sent in between.
+//!
+//! Only on the fast path, where bytes pass as they are, and only while they come faster than a read can take; a session
+//! that trickles never sees a pipe.
+
+use std::task::{Context, Poll};
+
+use super::{Relay, TURN, Way};
+use crate::net::{ClientSide, Pipe};
+use crate::observe::{CloseReason, Kind};
+
+/// A session's bulk on its way.
+#[derive(Debug)]
+pub(super) struct Bulk {
+    pipe: Pipe,
+    /// Bytes of the current TLS record that are still in the pipe.
+    record_left: usize,
+}
+
+impl Relay {
+    /// A read was full: from now on bytes are spliced, if there is a way.
+    pub(super) fn begin_bulk(&mut self) {
+        if self.leg.passing().is_some() {
+            self.bulk =
+                self.connection.shard().pipes().lend().map(|pipe| Box::new(Bulk { pipe, record_left: 0 }));
+        }
+    }
+
+    /// Moves bulk until the client takes no more, the source has no more, or others have their turn. Says how many bytes
+    /// came. When the source runs dry, the session goes back to reading.
+    pub(super) fn move_bulk(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut ClientSide,
+    ) -> Result<usize, CloseReason> {
+        let mut moved = 0;
+        while let Some(mut bulk) = self.bulk.take() {
+            if self.drain(cx, client, &mut bulk)?.is_pending() {
+                self.bulk = Some(bulk);
+                break;
+            }
+            if moved >= TURN {
+                self.bulk = Some(bulk);
+                cx.waker().wake_by_ref();
+                break;
+            }
+            let Some(source) = self.leg.passing() else { break };
+            match bulk.pipe.fill(cx, source) {
+                Poll::Pending => break,
+                Poll::Ready(Err(_)) => return Err(CloseReason::telegram(Kind::Reset)),
+                Poll::Ready(Ok(0)) => self.down = Way::Ending,
+                Poll::Ready(Ok(n)) => {
+                    moved += n;
+                    self.bulk = Some(bulk);
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Empties the pipe into the client's socket.
+    fn drain(
+        &self,
+        cx: &mut Context<'_>,
+        client: &mut ClientSide,
+        bulk: &mut Bulk,
+    ) -> Result<Poll<()>, CloseReason> {
+        let broken = |_| CloseReason::client(Kind::Reset);
+        while bulk.pipe.filled() > 0 {
+            if bulk.record_left == 0 {
+                let (len, sent) = client.begin_record(cx, bulk.pipe.filled()).map_err(broken)?;
+                bulk.record_left = len;
+                self.counters().to_client.add(sent as u64);
+            }
+            // A header that was not taken whole goes first.
+            let sent = client.flush(cx).map_err(broken)?;
+            self.counters().to_client.add(sent as u64);
+            if client.waiting() > 0 {
+                return Ok(Poll::Pending);
+            }
+            let more = bulk.record_left < bulk.pipe.filled();
+            match client.drain(cx, &mut bulk.pipe, bulk.record_left, more) {
+                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(Err(_)) => return Err(CloseReason::client(Kind::Reset)),
+                Poll::Ready(Ok(n)) => {
+                    bulk.record_left -= n;
+                    self.counters().to_client.add(n as u64);
+                }
+            }
+        }
+        Ok(Poll::Ready(()))
+    }
+}
