@@ -12,7 +12,7 @@ use teleferry::config::{
     Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret,
     Protocols, Relay, Snapshot, Telegram as TelegramSettings,
 };
-use teleferry::observe::Counts;
+use teleferry::observe::{Counts, LinkCounts};
 use teleferry::server::Server;
 use teleferry_proto::secret::{HostName, SecretKey};
 use teleferry_sim::client::{Client, Options, Protocol};
@@ -153,6 +153,23 @@ impl Proxy {
         match tokio::time::timeout(PATIENCE, counting).await {
             Ok(counts) => counts,
             Err(_) => panic!("never counted: {:#?}", self.counts()),
+        }
+    }
+
+    /// Waits until the counts of the links fulfil a condition, and gives them.
+    pub(crate) async fn linked(&self, condition: impl Fn(&LinkCounts) -> bool) -> LinkCounts {
+        let counting = async {
+            loop {
+                let counts = self.server.links();
+                if condition(&counts) {
+                    return counts;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, counting).await {
+            Ok(counts) => counts,
+            Err(_) => panic!("never counted: {:#?}", self.server.links()),
         }
     }
 

@@ -19,7 +19,6 @@ use super::turn::Turns;
 use crate::clock;
 use crate::entropy;
 use crate::net::dial;
-use crate::observe::{CloseReason, Kind};
 use crate::shard::Shard;
 use crate::telegram::Known;
 
@@ -138,9 +137,8 @@ impl Pool {
             {
                 shard.links().placed.add(1);
             }
-            if port.is_late(now) {
+            if port.give_up_when_late(now) {
                 shard.links().stranded.add(1);
-                port.finish(Err(CloseReason::telegram(Kind::Unreachable)));
                 return false;
             }
             port.is_waiting()

@@ -51,6 +51,8 @@ enum Place {
 #[derive(Debug)]
 struct Waiting {
     until: Instant,
+    /// What it means when there is none until then.
+    otherwise: CloseReason,
     unsent: Vec<Message>,
     held: Held,
 }
@@ -86,10 +88,12 @@ impl Port {
         until: Instant,
         held: Held,
     ) -> Self {
+        let otherwise = CloseReason::telegram(Kind::Unreachable);
+        let waiting = Waiting { until, otherwise, unsent: Vec::new(), held };
         Self {
             client,
             listener,
-            place: RefCell::new(Place::Waiting(Waiting { until, unsent: Vec::new(), held })),
+            place: RefCell::new(Place::Waiting(waiting)),
             down: RefCell::new(Some(down)),
             heard: Cell::new(None),
             end: Cell::new(None),
@@ -181,9 +185,14 @@ impl Port {
         matches!(&*self.place.borrow(), Place::Waiting(_))
     }
 
-    /// True when it waits for a link and has waited long enough.
-    pub(super) fn is_late(&self, now: Instant) -> bool {
-        matches!(&*self.place.borrow(), Place::Waiting(waiting) if waiting.until <= now)
+    /// Its session ends when it waits for a link and has waited long enough; says whether that is so.
+    pub(super) fn give_up_when_late(&self, now: Instant) -> bool {
+        let late = match &*self.place.borrow() {
+            Place::Waiting(waiting) if waiting.until <= now => waiting.otherwise,
+            _ => return false,
+        };
+        self.finish(Err(late));
+        true
     }
 
     /// Goes on to a link; what was kept is sent there, in order. False when it does not wait for one any more.
@@ -208,7 +217,8 @@ impl Port {
     pub(super) fn uproot(&self, until: Instant, unsent: Vec<Message>, held: Held) {
         let mut place = self.place.borrow_mut();
         if matches!(*place, Place::On(..)) {
-            let mut waiting = Waiting { until, unsent, held };
+            let otherwise = CloseReason::telegram(Kind::LinkLost);
+            let mut waiting = Waiting { until, otherwise, unsent, held };
             waiting.count();
             *place = Place::Waiting(waiting);
         }
