@@ -50,10 +50,11 @@ impl Leg {
     pub(crate) fn flush(&mut self, cx: &mut Context<'_>) -> Result<usize, CloseReason> {
         match self {
             Self::Direct(leg) => leg.flush(cx).map_err(broken),
-            Self::Middle(leg) => {
-                leg.listen(cx);
-                Ok(0)
-            }
+            // What has to end now does not wait until the client has taken what is there.
+            Self::Middle(leg) => match leg.poll_end(cx) {
+                Poll::Ready(Err(reason)) => Err(reason),
+                Poll::Ready(Ok(())) | Poll::Pending => Ok(0),
+            },
         }
     }
 

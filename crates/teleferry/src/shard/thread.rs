@@ -49,6 +49,8 @@ pub(crate) fn start(
 
 async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
     let shard = Rc::new(Shard::new(Arc::clone(&shared), phase.clone(), seat.number, seat.links));
+    // The first client must find all data centres.
+    shard.pools.refresh(&shard);
     let listeners: Vec<_> = seat
         .counters
         .into_iter()

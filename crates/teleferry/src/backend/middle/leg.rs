@@ -113,11 +113,6 @@ impl MiddleLeg {
         self.port.is_clear()
     }
 
-    /// The session's task is this one: it is woken when there is something to do for it.
-    pub(crate) fn listen(&self, cx: &Context<'_>) {
-        self.port.listen(cx);
-    }
-
     /// Ready once nothing more comes for the client: in order, or for this reason.
     pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<Result<(), CloseReason>> {
         self.port.poll_end(cx)

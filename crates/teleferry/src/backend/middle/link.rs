@@ -250,10 +250,14 @@ impl Link {
         }
     }
 
-    /// The client for which most waits, and how much.
-    pub(super) fn worst_hoarder(&self) -> Option<(Rc<Port>, usize)> {
-        let ports = self.ports.borrow();
-        ports.values().map(|port| (Rc::clone(port), port.queued())).max_by_key(|(_, queued)| *queued)
+    /// Bytes that wait for its clients.
+    pub(super) fn hoarded(&self) -> usize {
+        self.ports.borrow().values().map(|port| port.queued()).sum()
+    }
+
+    /// The client for which most waits.
+    pub(super) fn worst_hoarder(&self) -> Option<Rc<Port>> {
+        self.ports.borrow().values().max_by_key(|port| port.queued()).cloned()
     }
 
     /// It has ended: its clients, each with its messages that certainly did not arrive, in order.

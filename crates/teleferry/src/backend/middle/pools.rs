@@ -29,7 +29,7 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// No pools yet; they come with the first [`tick`](Self::tick).
+    /// No pools yet; they come with the first [news](Self::refresh).
     pub(crate) fn new(feed: Option<watch::Receiver<Arc<Known>>>, shard: usize, shards: usize) -> Self {
         let feed = feed.map(|mut feed| {
             feed.mark_changed();
@@ -43,8 +43,8 @@ impl Pools {
         self.known.borrow().clone()
     }
 
-    /// Takes up news, and lets every pool do what is to be done.
-    pub(crate) fn tick(&self, shard: &Rc<Shard>, now: Instant) {
+    /// Takes up news.
+    pub(crate) fn refresh(&self, shard: &Shard) {
         let Some(feed) = &self.feed else { return };
         // An error means that nothing new ever comes; what is known stays.
         if feed.borrow().has_changed().unwrap_or(false) {
@@ -52,6 +52,11 @@ impl Pools {
             self.update(shard, &known);
             *self.known.borrow_mut() = Some(known);
         }
+    }
+
+    /// Takes up news, and lets every pool do what is to be done.
+    pub(crate) fn tick(&self, shard: &Rc<Shard>, now: Instant) {
+        self.refresh(shard);
         let pools: Vec<_> = self.by_dc.borrow().values().cloned().collect();
         for pool in pools {
             pool.tend(shard, now);

@@ -25,6 +25,8 @@ const READ: usize = 64 << 10;
 const TURN: usize = 4 * READ;
 /// How long reading pauses before the client for which most waits is closed.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What may wait for the clients of a link that does not pause even then, in bytes.
+const MODEST: usize = 64 << 10;
 /// How often a pausing link looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// A middle proxy whose clock is this much ahead or behind is told; it takes 30 s.
@@ -105,6 +107,7 @@ impl Turns {
         let mut scratch = shard.scratch();
         let mut moved = 0;
         while news.down.is_none() {
+            // At the limit every piece is looked at, whether it is for somebody who does not read.
             if moved >= TURN || (moved > 0 && self.shard.shared.memory.is_over()) {
                 cx.waker().wake_by_ref();
                 break;
@@ -212,10 +215,10 @@ impl Turns {
         None
     }
 
-    /// Whether too much waits in memory for more to be read. Those that make others wait do not do so for ever.
+    /// Whether too much waits in memory, here too, for more to be read. Those that make others wait do not do so for ever.
     fn is_pausing(&mut self, cx: &Context<'_>, now: Instant) -> bool {
         let memory = &self.shard.shared.memory;
-        if !memory.is_over() || !memory.wait(cx.waker()) {
+        if !memory.is_over() || self.link.hoarded() <= MODEST || !memory.wait(cx.waker()) {
             self.paused = None;
             return false;
         }
@@ -224,9 +227,7 @@ impl Turns {
             now + PATIENCE
         });
         if now >= patience_ends {
-            if let Some((port, queued)) = self.link.worst_hoarder()
-                && queued > 0
-            {
+            if let Some(port) = self.link.worst_hoarder() {
                 port.finish(Err(CloseReason::client(Kind::Memory)));
             }
             self.paused = Some(now + LOOK_AGAIN);
