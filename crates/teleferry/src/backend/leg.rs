@@ -12,7 +12,6 @@ use crate::shard::Moment;
 
 /// Where a session's frames go and its answers come from.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "direct sessions are the most, or there are none")]
 pub(crate) enum Leg {
     /// A connection of its own to the data centre. Answers are [received](Self::poll_receive) by the session.
     Direct(DirectLeg),

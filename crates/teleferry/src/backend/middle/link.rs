@@ -18,7 +18,7 @@ use super::port::{Message, Port};
 const FULL: usize = 1 << 20;
 
 /// A link that has lived this long has shown that its middle proxy is of use.
-const PROVEN_AFTER: Duration = Duration::from_secs(5);
+const PROVEN_AFTER: Duration = Duration::from_secs(1);
 
 /// A connection to a middle proxy, made or to be made, and the clients on it.
 #[derive(Debug)]

@@ -311,5 +311,5 @@ pub(super) fn seen_from_outside(own: SocketAddr, known: &Known) -> SocketAddr {
         SocketAddr::V4(_) => external.v4.map(IpAddr::V4),
         SocketAddr::V6(_) => external.v6.map(IpAddr::V6),
     };
-    SocketAddr::new(ip.unwrap_or(own.ip()), own.port())
+    SocketAddr::new(ip.unwrap_or_else(|| own.ip()), own.port())
 }
