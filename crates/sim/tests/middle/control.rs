@@ -9,7 +9,7 @@ use teleferry_proto::rpc::{ConnId, Packet};
 use teleferry_proto::telegram_config::MiddleSecret;
 use teleferry_proto::transport::Framing;
 use teleferry_proto::transport::full::{MAX_FRAME, OVERHEAD};
-use teleferry_sim::command::Command;
+use teleferry_sim::command::{Command, Send};
 use teleferry_sim::dc::Behaviour;
 use teleferry_sim::middle::{Conduct, LinkState, Order, Settings, Violation};
 use teleferry_sim::telegram::Telegram;
@@ -90,6 +90,17 @@ async fn a_proxy_that_does_not_end_is_ended() {
     let (_open, _, number) = link(&telegram, 2).await;
     assert!(telegram.middle().tell(number, Order::Close).await);
     telegram.middle().wait_for_links(|links| links.is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_does_not_read_is_ended() {
+    let telegram = telegram();
+    let (mut open, conn, number) = link(&telegram, 2).await;
+    open.command(conn, &Command::Send(Send { count: 10_000, size: 50_000, seed: 1 })).await;
+    telegram.middle().counters().wait_until(|counts| counts.messages_out > 1).await;
+    assert!(telegram.middle().tell(number, Order::Close).await);
+    telegram.middle().wait_for_links(|links| links.is_empty()).await;
+    assert!(telegram.middle().counters().read().messages_out < 10_000);
 }
 
 #[tokio::test]
