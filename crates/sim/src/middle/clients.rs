@@ -153,8 +153,7 @@ impl Client {
         }
     }
 
-    /// Does one thing that is to be done, and says what follows; `None` when there is nothing. `answered` is what the
-    /// message had in bytes.
+    /// Does one thing that is to be done, and says what follows; `None` when there is nothing.
     pub(super) fn step(&mut self, server: &mut Server, counters: &Counters) -> Option<Step> {
         let mut reply = Reply {
             server,

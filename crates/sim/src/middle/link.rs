@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ const SCRATCH: usize = 64 << 10;
 const FULL: usize = 256 << 10;
 /// While messages of this many bytes wait to be answered, nothing more is read.
 const BEHIND: usize = 256 << 10;
-/// How long a proxy may go on after our FIN.
+/// How long a proxy may take to read what is queued when the link is closed in order, and again to end after our FIN.
 const LINGER: Duration = Duration::from_secs(5);
 /// Pings that may be without an answer at the same time; older ones are forgotten.
 const PINGS: usize = 1024;
@@ -62,8 +63,8 @@ pub(super) struct Link {
 /// How a link ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// What is queued goes out, then FIN.
-    Orderly,
+    /// What is queued goes out until then, and after it FIN.
+    Orderly(Instant),
     /// FIN was sent; the proxy has time until then.
     Lingering(Instant),
     Reset,
@@ -105,6 +106,13 @@ impl Link {
     async fn serve(&mut self) -> io::Result<()> {
         self.stream.set_nodelay(true)?;
         loop {
+            // Also when there is so much to do that nothing is ever waited for.
+            while let Ok(mail) = self.seat.inbox.try_recv() {
+                self.open(mail);
+            }
+            if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) && !self.goes_on() {
+                return Ok(());
+            }
             if self.has_room() {
                 self.read()?;
             }
@@ -114,7 +122,7 @@ impl Link {
             let sent_all = self.stalled || self.server.queued() == 0;
             match self.ending {
                 Some(Ending::Reset) => return self.stream.set_zero_linger(),
-                Some(Ending::Orderly) if sent_all => {
+                Some(Ending::Orderly(_)) if sent_all => {
                     self.stream.shutdown().await?;
                     self.ending = Some(Ending::Lingering(Instant::now() + LINGER));
                 }
@@ -125,14 +133,14 @@ impl Link {
             }
             tokio::task::coop::consume_budget().await;
             let can_work = self.is_answering() && !self.busy.is_empty() && self.server.queued() < FULL;
-            if !can_work && !self.wait().await? {
+            if !can_work && self.wait().await?.is_break() {
                 return Ok(());
             }
         }
     }
 
-    /// Waits until something can be done; `false` when the link's time is up.
-    async fn wait(&mut self) -> io::Result<bool> {
+    /// Waits until something is to be done; breaks off when the connection has broken.
+    async fn wait(&mut self) -> io::Result<ControlFlow<()>> {
         let reading = !self.input_ended && self.has_room();
         let writing = !self.stalled && self.server.queued() > 0 && !self.is_lingering();
         let interest = match (reading, writing) {
@@ -145,13 +153,14 @@ impl Link {
         tokio::select! {
             ready = self.stream.ready(interest) => {
                 // What reads or writes next finds an error; this is for when nothing does.
-                let broken = ready?.is_error();
-                return Ok(interest != Interest::ERROR || !broken);
+                if ready?.is_error() && interest == Interest::ERROR {
+                    return Ok(ControlFlow::Break(()));
+                }
             }
             Some(mail) = self.seat.inbox.recv() => self.open(mail),
-            () = until(deadline) => return Ok(self.time_is_up()),
+            () = until(deadline) => {}
         }
-        Ok(true)
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Whether messages are taken now: those that come are answered, or nothing is answered at all.
@@ -169,27 +178,31 @@ impl Link {
 
     fn deadline(&self) -> Option<Instant> {
         match self.ending {
-            Some(Ending::Lingering(end)) => Some(end),
-            Some(_) => None,
+            Some(Ending::Orderly(end) | Ending::Lingering(end)) => Some(end),
+            Some(Ending::Reset) => None,
             None => Some(self.ready? + self.settings.rotate?),
         }
     }
 
-    /// The deadline has come; says whether the link goes on all the same.
-    fn time_is_up(&mut self) -> bool {
-        if self.is_lingering() {
+    /// The deadline has come; whether the link goes on all the same, to be closed in order.
+    fn goes_on(&mut self) -> bool {
+        if self.ending.is_some() {
             return false;
         }
         self.cluster.counters().rotated.bump();
-        self.end(Ending::Orderly);
+        self.close();
         true
+    }
+
+    fn close(&mut self) {
+        if self.ending.is_none() {
+            self.end(Ending::Orderly(Instant::now() + LINGER));
+        }
     }
 
     fn end(&mut self, ending: Ending) {
         self.seat.tally.set_state(LinkState::Closing);
-        if !self.is_lingering() || ending == Ending::Reset {
-            self.ending = Some(ending);
-        }
+        self.ending = Some(ending);
         for conn in self.busy.drain(..) {
             let unanswered = self.clients.get(conn).map_or(0, Client::drop_waiting);
             self.cluster.counters().lost.add(unanswered as u64);
@@ -200,7 +213,7 @@ impl Link {
     /// Does what it is told.
     fn open(&mut self, mail: Mail) {
         match mail.content {
-            Content::Order(Order::Close) => self.end(Ending::Orderly),
+            Content::Order(Order::Close) => self.close(),
             Content::Order(Order::Reset) => self.end(Ending::Reset),
             Content::Order(Order::Stall(stalled)) => self.stalled = stalled,
             Content::Order(Order::Payload(payload)) => self.say(&payload),
@@ -399,7 +412,7 @@ impl Link {
         if let Some(violation) = Violation::of(reason, keyed).filter(|_| !misled) {
             self.blame(violation);
         }
-        self.end(Ending::Orderly);
+        self.close();
     }
 
     fn blame(&self, violation: Violation) {

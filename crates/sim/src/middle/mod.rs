@@ -192,7 +192,8 @@ impl MiddleProxies {
         self.registry.wait_for_links(condition).await
     }
 
-    /// Gives an order to a link and waits until it is obeyed: what is to be sent is queued then. `false`: there is no such
+    /// Gives an order to a link and waits until it is obeyed: what is to be sent is queued then, and a link that is to end
+    /// carries nobody any more. `false`: there is no such
     /// link any more.
     ///
     /// # Panics
