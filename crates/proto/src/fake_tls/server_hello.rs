@@ -71,7 +71,7 @@ impl KeyShare {
 #[must_use]
 pub fn answer(hello: &ClientHello<'_>, key: &SecretKey, share: &KeyShare, encrypted: &[u8]) -> Vec<u8> {
     debug_assert!(!encrypted.is_empty() && encrypted.len() <= MAX_ENCRYPTED, "clients refuse such a record");
-    let mut answer = server_hello(hello, share);
+    let mut answer = server_hello(hello, share, encrypted.len());
     answer.extend(CHANGE_CIPHER_SPEC_RECORD);
     answer.extend(record::header(encrypted.len()));
     answer.extend_from_slice(encrypted);
@@ -88,8 +88,8 @@ const fn before_len() -> usize {
     super::RANDOM_OFFSET
 }
 
-/// The first record, its random still zeros.
-fn server_hello(hello: &ClientHello<'_>, share: &KeyShare) -> Vec<u8> {
+/// The first record, its random still zeros, with room for what follows.
+fn server_hello(hello: &ClientHello<'_>, share: &KeyShare, encrypted_len: usize) -> Vec<u8> {
     let mut extensions = Vec::with_capacity(1200);
     let key = share.key();
     put_u16(&mut extensions, extension::KEY_SHARE);
@@ -109,7 +109,7 @@ fn server_hello(hello: &ClientHello<'_>, share: &KeyShare) -> Vec<u8> {
     body.push(0);
     put_vec16(&mut body, &extensions);
 
-    let mut record = Vec::with_capacity(body.len().saturating_add(16 << 10));
+    let mut record = Vec::with_capacity(body.len().saturating_add(encrypted_len).saturating_add(32));
     record.extend([0x16, 0x03, 0x03]);
     put_u16(&mut record, body.len().saturating_add(4) as u16);
     record.extend([0x02, 0x00]);

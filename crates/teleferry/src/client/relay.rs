@@ -211,7 +211,10 @@ impl Relay {
                 break;
             }
             if self.down == Way::Ending {
-                client.end(cx);
+                // When the client has ended too, the close that follows says it all.
+                if self.up != Way::Ended {
+                    client.end(cx);
+                }
                 self.down = Way::Ended;
                 break;
             }

@@ -20,11 +20,15 @@ use crate::listen::Ceiling;
 use crate::net::Pipes;
 use crate::observe::{LinkCounters, ListenerCounters, Throttle};
 use crate::server::Shared;
+use crate::sys;
 use sweep::Sweep;
 
 /// Bytes of the scratch buffer that every read of a shard goes through: four full TLS records and the headroom in front
 /// of them. It stays in the core's cache, and more a read does not pay.
 const SCRATCH: usize = 66 << 10;
+
+/// Connections that have gone before memory is given back to the system.
+const EBB: usize = 1000;
 
 /// How far the server is with stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,6 +124,8 @@ impl Stopping {
 #[derive(Debug, Default)]
 struct Live {
     count: Cell<usize>,
+    /// The most there were since memory was last given back.
+    peak: Cell<usize>,
     none_left: Notify,
 }
 
@@ -193,6 +199,16 @@ impl Shard {
     /// The moment when the server stops accepting.
     pub(crate) fn stopping(&self) -> Stopping {
         Stopping(self.phase.clone())
+    }
+
+    /// Gives memory back when many connections have gone; called with every tick.
+    fn tidy(&self) {
+        let live = &self.live;
+        live.peak.set(live.peak.get().max(live.count.get()));
+        if live.peak.get() - live.count.get() >= EBB {
+            live.peak.set(live.count.get());
+            sys::return_free_memory();
+        }
     }
 
     /// A number for a new session, unique in this process.

@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::sweep::TICK;
 use super::{Listener, Phase, Shard};
 use crate::clock;
+use crate::entropy;
 use crate::listen::{ListeningSocket, accept_loop};
 use crate::observe::{LinkCounters, ListenerCounters};
 use crate::server::Shared;
@@ -48,6 +49,7 @@ pub(crate) fn start(
 }
 
 async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
+    entropy::warm_up();
     let shard = Rc::new(Shard::new(Arc::clone(&shared), phase.clone(), seat.number, seat.links));
     // The first client must find all data centres.
     shard.pools.refresh(&shard);
@@ -91,6 +93,7 @@ async fn tick(shard: Rc<Shard>) {
         let now = clock::now();
         shard.sweep.tick(now.duration_since(start));
         shard.pools.tick(&shard, now);
+        shard.tidy();
     }
 }
 

@@ -9,20 +9,29 @@ use super::{Relay, TURN, Way};
 use crate::net::{ClientSide, Pipe};
 use crate::observe::{CloseReason, Kind};
 
+/// Bytes that came at once below which copying them is cheaper than splicing them.
+const WORTH_IT: usize = 2 * record::MAX_RECORD;
+
 /// A session's bulk on its way.
 #[derive(Debug)]
 pub(super) struct Bulk {
     pipe: Pipe,
     /// Bytes of the current TLS record that are still in the pipe.
     record_left: usize,
+    /// It is no bulk any more: once the pipe is empty, the session reads again.
+    ends: bool,
 }
 
 impl Relay {
     /// A read was full: from now on bytes are spliced, if there is a way.
     pub(super) fn begin_bulk(&mut self) {
         if self.leg.passing().is_some() {
-            self.bulk =
-                self.connection.shard().pipes().lend().map(|pipe| Box::new(Bulk { pipe, record_left: 0 }));
+            self.bulk = self
+                .connection
+                .shard()
+                .pipes()
+                .lend()
+                .map(|pipe| Box::new(Bulk { pipe, record_left: 0, ends: false }));
         }
     }
 
@@ -39,6 +48,9 @@ impl Relay {
                 self.bulk = Some(bulk);
                 break;
             }
+            if bulk.ends {
+                break;
+            }
             if moved >= TURN {
                 self.bulk = Some(bulk);
                 cx.waker().wake_by_ref();
@@ -51,6 +63,7 @@ impl Relay {
                 Poll::Ready(Ok(0)) => self.down = Way::Ending,
                 Poll::Ready(Ok(n)) => {
                     moved += n;
+                    bulk.ends |= n < WORTH_IT;
                     self.bulk = Some(bulk);
                 }
             }
