@@ -140,6 +140,12 @@ impl Server {
         Some(counts)
     }
 
+    /// What is known of Telegram, now and from now on; `None` when middle proxies are not used.
+    #[must_use]
+    pub fn known(&self) -> Option<watch::Receiver<Arc<Known>>> {
+        self.shared.known.clone()
+    }
+
     /// The counters of the links to middle proxies, summed over the shards.
     #[must_use]
     pub fn links(&self) -> LinkCounts {

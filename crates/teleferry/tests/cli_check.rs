@@ -55,7 +55,7 @@ fn a_bad_file_ends_with_2_and_says_where_and_what_to_do() {
     let done = place.run(["check", "--config", "teleferry.toml"]);
     assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""));
     assert!(done.stderr.contains("there is no key `listen.protocls`"), "{}", done.stderr);
-    assert!(done.stderr.contains("teleferry.toml:10:1"), "{}", done.stderr);
+    assert!(done.stderr.contains("teleferry.toml:13:1"), "{}", done.stderr);
     assert!(done.stderr.contains("did you mean `protocols`?"), "{}", done.stderr);
     assert!(!done.stderr.contains('\u{1b}'), "no colour where nobody looks");
 }

@@ -46,7 +46,7 @@ impl Target {
 /// shards, so that the shares are even.
 pub(super) fn warm_share(dc: DcId, links: usize, shard: usize, shards: usize) -> usize {
     let shards = shards.max(1);
-    let first = usize::from(dc.number()) + usize::from(dc.is_media());
+    let first = 2 * usize::from(dc.number()) + usize::from(dc.is_media());
     let place = (shard + shards - first % shards) % shards;
     links / shards + usize::from(place < links % shards)
 }

@@ -5,6 +5,8 @@
 
 use std::task::{Context, Poll};
 
+use teleferry_proto::fake_tls::record;
+
 use super::{Relay, TURN, Way};
 use crate::net::{ClientSide, Pipe};
 use crate::observe::{CloseReason, Kind};
