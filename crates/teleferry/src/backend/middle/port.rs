@@ -247,6 +247,11 @@ impl Port {
         self.down.take();
     }
 
+    /// Something came from Telegram for it, whether it gets that or not.
+    pub(super) fn hear(&self, moment: Moment) {
+        self.heard.set(Some(moment));
+    }
+
     /// How it frames its answers, when it takes this one.
     pub(super) fn takes(&self, message: &[u8]) -> Option<Framing> {
         let mut down = self.down.borrow_mut();
@@ -269,10 +274,9 @@ impl Port {
 
     /// Encrypts a piece of the stream and writes it to the client's socket. What that does not take waits, and the
     /// session's task is woken once it takes more.
-    pub(super) fn deliver(&self, piece: &mut [u8], moment: Moment) {
+    pub(super) fn deliver(&self, piece: &mut [u8]) {
         let mut down = self.down.borrow_mut();
         let Some(down) = down.as_mut().filter(|_| self.end.get().is_none()) else { return };
-        self.heard.set(Some(moment));
         down.cipher.apply(piece);
         let waker = self.waker.borrow();
         let mut cx = Context::from_waker(waker.as_ref().unwrap_or(Waker::noop()));
