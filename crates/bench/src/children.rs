@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Pid;
 use tempfile::TempDir;
 
 use crate::clock;
@@ -53,7 +54,7 @@ impl Helper {
     }
 
     pub(crate) fn process(&self) -> Process {
-        Process::new(self.child.0.id())
+        Process::new(Pid::from_child(&self.child.0))
     }
 }
 
@@ -95,7 +96,7 @@ impl Proxy {
     }
 
     pub(crate) fn process(&self) -> Process {
-        Process::new(self.child.0.id())
+        Process::new(Pid::from_child(&self.child.0))
     }
 
     /// Where a listener is.

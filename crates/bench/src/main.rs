@@ -9,6 +9,7 @@ mod codec;
 mod cpus;
 mod failure;
 mod load;
+mod priority;
 mod procfs;
 mod reference;
 mod relay;

@@ -5,15 +5,23 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::Pid;
+
 /// A process that is being watched.
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
+    id: Pid,
     directory: PathBuf,
 }
 
 impl Process {
-    pub(crate) fn new(pid: u32) -> Self {
-        Self { directory: PathBuf::from(format!("/proc/{pid}")) }
+    pub(crate) fn new(id: Pid) -> Self {
+        Self { id, directory: PathBuf::from(format!("/proc/{}", id.as_raw_nonzero())) }
+    }
+
+    /// Its number.
+    pub(crate) const fn id(&self) -> Pid {
+        self.id
     }
 
     /// Processor time of all its threads that live, user and kernel. Exact while they sleep.
@@ -119,7 +127,7 @@ mod tests {
 
     #[test]
     fn this_process_can_be_watched() {
-        let this = Process::new(std::process::id());
+        let this = Process::new(rustix::process::getpid());
         assert!(this.memory().unwrap() > 0);
         assert!(this.descriptors().unwrap() > 2);
         this.cpu().unwrap();

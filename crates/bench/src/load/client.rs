@@ -17,7 +17,7 @@ use super::{BLOCK, Expected, ORDER, Order, block, mismatch, receive, send};
 
 /// The cover domain that fake-TLS clients name.
 pub(crate) const DOMAIN: &str = "www.example.com";
-/// The data centre that clients ask for.
+/// The data centre that most clients ask for.
 pub(crate) const DC: i16 = 2;
 
 /// What a client speaks.
@@ -39,6 +39,8 @@ pub(crate) struct Route {
     pub(crate) address: SocketAddr,
     pub(crate) protocol: Protocol,
     pub(crate) key: SecretKey,
+    /// The data centre to ask for.
+    pub(crate) dc: i16,
 }
 
 /// A connected client. Holds no buffer between orders.
@@ -60,7 +62,7 @@ impl Client {
         }
         let framing = if route.protocol == Protocol::Plain { Framing::Intermediate } else { Framing::Padded };
         let key = if route.protocol == Protocol::Direct { None } else { Some(&route.key) };
-        let Initiated { wire, to_server, from_server } = initiate(framing, key)?;
+        let Initiated { wire, to_server, from_server } = initiate(framing, key, route.dc)?;
         Ok(Self { stream, codec: Codec::of_client(to_server, from_server, wire, tls), orders: 0 })
     }
 
@@ -117,8 +119,8 @@ impl Client {
     }
 }
 
-fn initiate(framing: Framing, key: Option<&SecretKey>) -> io::Result<Initiated> {
-    let header = Header { framing, dc: DcId::new(DC) };
+fn initiate(framing: Framing, key: Option<&SecretKey>, dc: i16) -> io::Result<Initiated> {
+    let header = Header { framing, dc: DcId::new(dc) };
     loop {
         if let Some(initiated) = obfuscated::initiate(&random()?, header, key) {
             return Ok(initiated);

@@ -32,6 +32,8 @@ pub(crate) struct Effort {
     pub(crate) crowds: Vec<usize>,
     /// Numbers of idle clients at which memory is looked at.
     pub(crate) idle_clients: Vec<usize>,
+    /// How long neighbours echo, alone and beside each bulk.
+    pub(crate) fairness_time: Duration,
     /// How often the proxy is started.
     pub(crate) starts: usize,
 }
@@ -56,6 +58,7 @@ impl Effort {
             new_clients: 3000,
             crowds: vec![1, 50, 500],
             idle_clients: vec![2000, 9000],
+            fairness_time: Duration::from_secs(4),
             starts: 10,
         }
     }
@@ -70,6 +73,7 @@ impl Effort {
             new_clients: 300,
             crowds: vec![1, 50],
             idle_clients: vec![200],
+            fairness_time: Duration::from_secs(1),
             starts: 3,
         }
     }
@@ -104,7 +108,7 @@ pub(super) async fn part(
             }
         }
         // Not a matter of subjects.
-        Part::Memory => {}
+        Part::Memory | Part::Fairness => {}
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::children::Proxy;
 use crate::cpus::Division;
 use crate::failure::Result;
 use crate::load::BLOCK;
-use crate::load::client::{Client, Protocol, Route};
+use crate::load::client::{Client, DC, Protocol, Route};
 use crate::procfs::Process;
 
 /// What each client moves in each direction before it is idle, in blocks: 1 MiB.
@@ -30,13 +30,14 @@ pub(super) fn measure(
     results: &mut Results,
 ) -> Result<()> {
     // Nothing of the network is there but an address that answers to nobody (TEST-NET-1).
-    let nowhere = configuration(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 443)), true);
+    let nowhere = configuration(&[(DC, SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 443)))], true);
     for _ in 0..effort.starts {
         let proxy = division.on_relay_side(|| Proxy::start(program, &nowhere))?;
         results.start_ms.push(proxy.start_time.as_secs_f64() * 1e3);
     }
     let dc = data_centre()?;
-    let proxy = division.on_relay_side(|| Proxy::start(program, &configuration(dc.address, true)))?;
+    let proxy =
+        division.on_relay_side(|| Proxy::start(program, &configuration(&[(DC, dc.address)], true)))?;
     let route = route(proxy.address("ee")?, Protocol::FakeTls);
     results.memory = Some(runtime.block_on(idle(&proxy.process(), &route, effort))?);
     Ok(())

@@ -1,6 +1,7 @@
 //! `teleferry-bench relay`: what relaying costs, in rounds that go from subject to subject, so that what disturbs the
 //! machine disturbs all of them.
 
+mod fairness;
 mod measure;
 mod memory;
 mod page;
@@ -53,6 +54,8 @@ enum Part {
     Latency,
     /// Memory, and the time until it listens.
     Memory,
+    /// Echoes beside one client at full speed.
+    Fairness,
 }
 
 /// Where the page goes, and where the figures that a program can read.
@@ -73,6 +76,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut results = Results::default();
     if wanted(Part::Memory) {
         memory::measure(&arguments.proxy, &division, &effort, &runtime, &mut results)?;
+    }
+    if wanted(Part::Fairness) {
+        fairness::measure(&arguments.proxy, &division, &effort, &runtime, &mut results)?;
     }
     let subjects = Subjects::start(&arguments.proxy, &division)?;
     for round in 1..=effort.rounds {

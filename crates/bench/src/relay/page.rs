@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
+use super::fairness::{NEIGHBOURS, PACE};
 use super::measure::{BULK_CLIENTS, Effort};
-use super::results::{Memory, Metric, Results, Row};
+use super::results::{Beside, Fairness, FairnessRound, Memory, Metric, Results, Row};
 use super::subjects::REFERENCE;
 use crate::load::ECHO;
 use crate::procfs::cpu_model;
@@ -74,11 +75,12 @@ pub(crate) fn render(results: &Results, effort: &Effort, machine: &Machine) -> S
     if let Some(memory) = &results.memory {
         memory_lines(&mut page, memory, &results.start_ms);
     }
+    fairness_lines(&mut page, &results.fairness);
     page.push_str("\n## All figures\n");
     for metric in results.metrics() {
         figure(&mut page, metric, &results.rows(metric));
     }
-    method(&mut page, effort);
+    method(&mut page, effort, results.fairness.real_time);
     page
 }
 
@@ -123,6 +125,34 @@ fn memory_lines(page: &mut String, memory: &Memory, start_ms: &[f64]) {
     }
 }
 
+fn fairness_lines(page: &mut String, fairness: &Fairness) {
+    type Which = fn(&FairnessRound) -> &Beside;
+    /// How much longer the neighbours' echoes may take.
+    const MOST: f64 = 2.0;
+    let summary =
+        |of: &dyn Fn(&FairnessRound) -> f64| Summary::of(&fairness.rounds.iter().map(of).collect::<Vec<_>>());
+    let Some(alone) = summary(&|round| round.alone_us) else { return };
+    page.push_str(&format!(
+        "\n| Time of an echo, p99 in µs; ee clients: {NEIGHBOURS} | Measured | Ratio | At most | | Bulk, MiB/s | Relay's processor, % |\n\
+         |---|---|---|---|---|---|---|\n",
+    ));
+    line(page, &[&"alone", &Range(alone), &1, &"", &"", &"", &""]);
+    let down: Which = |round| &round.down;
+    let up: Which = |round| &round.up;
+    for (name, beside) in [("beside one download", down), ("beside one upload", up)] {
+        let (Some(p99), Some(ratio), Some(speed), Some(busy)) = (
+            summary(&|round| beside(round).p99_us),
+            summary(&|round| beside(round).p99_us / round.alone_us),
+            summary(&|round| beside(round).mib_per_second),
+            summary(&|round| beside(round).busy * 100.0),
+        ) else {
+            continue;
+        };
+        let verdict = verdict(ratio.median, MOST);
+        line(page, &[&name, &Range(p99), &Range(ratio), &MOST, &verdict, &Range(speed), &Range(busy)]);
+    }
+}
+
 fn figure(page: &mut String, metric: Metric, rows: &[Row]) {
     page.push_str(&format!("\n| {metric} | Absolute | Ratio |\n|---|---|---|\n"));
     for Row { subject, absolute, ratio } in rows {
@@ -131,7 +161,8 @@ fn figure(page: &mut String, metric: Metric, rows: &[Row]) {
     }
 }
 
-fn method(page: &mut String, effort: &Effort) {
+fn method(page: &mut String, effort: &Effort, real_time: bool) {
+    let priority = if real_time { "All of it ran" } else { "All of it would run, were it allowed," };
     page.push_str(&format!(
         "\n## How it is measured\n\n\
          The proxy (one worker), the reference relays and a simulated data centre are processes of their own. Relays have one\n\
@@ -142,11 +173,16 @@ fn method(page: &mut String, effort: &Effort) {
          - Bulk: {BULK_CLIENTS} clients in messages of 64 KiB, until {} MiB are moved or {:.1} s of processor time are used.\n\
          - Echo: {} messages of {ECHO} bytes; every client waits for each.\n\
          - New client: {} connect, have one message echoed and close.\n\
+         - Beside one client at full speed: {NEIGHBOURS} clients of the same worker have {ECHO} bytes echoed every {} ms, for {} s\n  \
+           each alone, beside a download and beside an upload. {priority} with\n  \
+           real-time priority, but for the bulk's own ends, which come after.\n\
          - \"no fast path\": what Telegram sends is decrypted and encrypted again (`telegram.fast_path = false`).\n",
         effort.bulk_bytes >> 20,
         effort.bulk_cpu.as_secs_f64(),
         effort.echoes,
         effort.new_clients,
+        PACE.as_millis(),
+        effort.fairness_time.as_secs(),
     ));
 }
 
@@ -186,7 +222,7 @@ mod tests {
     use super::super::results::Idle;
     use super::*;
 
-    fn page(ee: [f64; 3], per_client: f64) -> String {
+    fn page(ee: [f64; 3], per_client: f64, up_us: f64) -> String {
         let mut results = Results::default();
         for value in ee {
             results.add(Metric::Echo, REFERENCE, 10.0);
@@ -194,6 +230,9 @@ mod tests {
         }
         let idle = vec![Idle { clients: 9000, bytes_per_client: per_client }];
         results.memory = Some(Memory { bare: 4 << 20, idle, left_behind: 0 });
+        let beside = |p99_us| Beside { p99_us, mib_per_second: 500.0, busy: 0.5 };
+        let round = FairnessRound { alone_us: 100.0, down: beside(150.0), up: beside(up_us) };
+        results.fairness = Fairness { real_time: true, rounds: vec![round] };
         results.start_ms = vec![3.0];
         let machine = Machine {
             command: "just bench-relay".to_owned(),
@@ -209,15 +248,17 @@ mod tests {
 
     #[test]
     fn targets_stand_beside_what_was_measured() {
-        let met = page([12.0, 11.0, 20.0], 1024.0);
+        let met = page([12.0, 11.0, 20.0], 1024.0, 200.0);
         let row =
             "| Echo of 152 bytes at 50 clients, CPU µs | ee | 1.20 (1.10–2.00) | 1.5 | 1.2 | 1.54 | met |\n";
         assert!(met.contains(row), "{met}");
         assert!(met.contains("after 1 MiB each way | 1.00 KiB | 2 KiB | met |"), "{met}");
+        let row = "| beside one download | 150 (150–150) | 1.50 (1.50–1.50) | 2 | met | 500 (500–500) | 50.0 (50.0–50.0) |\n";
+        assert!(met.contains(row), "{met}");
         assert!(!met.contains("not met") && !met.contains("Download, CPU s per GiB |"), "{met}");
         assert!(met.contains("    just bench-relay\n") && met.contains("Some CPU, 2 processors"), "{met}");
 
-        let missed = page([15.1, 15.1, 15.1], 2049.0);
-        assert_eq!(missed.matches("**not met**").count(), 2, "{missed}");
+        let missed = page([15.1, 15.1, 15.1], 2049.0, 201.0);
+        assert_eq!(missed.matches("**not met**").count(), 3, "{missed}");
     }
 }

@@ -29,6 +29,7 @@ pub(crate) struct Results {
     /// By figure and subject: one value a round.
     figures: BTreeMap<Metric, Vec<(&'static str, Vec<f64>)>>,
     pub(crate) memory: Option<Memory>,
+    pub(crate) fairness: Fairness,
     /// From the start of the process until it listens, in milliseconds.
     pub(crate) start_ms: Vec<f64>,
 }
@@ -48,6 +49,36 @@ pub(crate) struct Memory {
 pub(crate) struct Idle {
     pub(crate) clients: usize,
     pub(crate) bytes_per_client: f64,
+}
+
+/// What the neighbours of one client at full speed notice.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Fairness {
+    /// Whether everything that was measured ran before everything else on the machine.
+    pub(crate) real_time: bool,
+    pub(crate) rounds: Vec<FairnessRound>,
+}
+
+/// The same in one round.
+#[derive(Debug, Serialize)]
+pub(crate) struct FairnessRound {
+    /// The p99 of their echoes with nobody beside them, in microseconds.
+    pub(crate) alone_us: f64,
+    /// Beside a download.
+    pub(crate) down: Beside,
+    /// Beside an upload.
+    pub(crate) up: Beside,
+}
+
+/// Echoes beside bulk.
+#[derive(Debug, Serialize)]
+pub(crate) struct Beside {
+    /// Their p99 in microseconds.
+    pub(crate) p99_us: f64,
+    /// How fast the bulk went.
+    pub(crate) mib_per_second: f64,
+    /// The part of its processor that the relay used.
+    pub(crate) busy: f64,
 }
 
 /// One subject's line of a figure.

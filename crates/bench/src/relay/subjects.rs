@@ -41,7 +41,9 @@ impl Subjects {
             division.on_relay_side(|| Helper::start(["reference", "--mode", mode, "--target", &target]))
         };
         let (copy, splice) = (reference("copy")?, reference("splice")?);
-        let proxy = |fast| division.on_relay_side(|| Proxy::start(program, &configuration(dc.address, fast)));
+        let proxy = |fast| {
+            division.on_relay_side(|| Proxy::start(program, &configuration(&[(DC, dc.address)], fast)))
+        };
         let (fast, careful) = (proxy(true)?, proxy(false)?);
         let direct = |name, helper: &Helper| Subject {
             name,
@@ -75,20 +77,22 @@ pub(crate) fn data_centre() -> Result<Helper> {
 
 /// A way through a relay.
 pub(crate) fn route(address: SocketAddr, protocol: Protocol) -> Route {
-    Route { address, protocol, key: SecretKey::new(KEY) }
+    Route { address, protocol, key: SecretKey::new(KEY), dc: DC }
 }
 
 /// A proxy with one worker and a listener for each kind of client.
-pub(crate) fn configuration(dc: SocketAddr, fast_path: bool) -> String {
+pub(crate) fn configuration(data_centres: &[(i16, SocketAddr)], fast_path: bool) -> String {
     let listener = |name: &str, protocol: &str, more: &str| {
         format!(
             "[[listen]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"\nsecret = \"{KEY_HEX}\"\nprotocols = [\"{protocol}\"]\n{more}\n"
         )
     };
+    let dc: Vec<_> = data_centres.iter().map(|(dc, at)| format!("\"{dc}\" = [\"{at}\"]")).collect();
     format!(
-        "[server]\nworkers = 1\nstate_dir = \"state\"\n\n{}{}{}[telegram]\nfast_path = {fast_path}\ndc = {{ \"{DC}\" = [\"{dc}\"] }}\n",
+        "[server]\nworkers = 1\nstate_dir = \"state\"\n\n{}{}{}[telegram]\nfast_path = {fast_path}\ndc = {{ {} }}\n",
         listener("plain", "classic", ""),
         listener("dd", "secure", ""),
         listener("ee", "tls", &format!("domain = \"{DOMAIN}\"\n")),
+        dc.join(", "),
     )
 }

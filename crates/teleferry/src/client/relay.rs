@@ -24,13 +24,14 @@ use crate::backend::Leg;
 use crate::clock;
 use crate::net::{ClientSide, PIECE};
 use crate::observe::{CloseReason, Kind, Side};
-use crate::shard::Expiry;
+use crate::shard::{Expiry, take_turns};
 use splice::Bulk;
 
 /// Bytes read at once: what is sent to a client at once.
 const READ: usize = PIECE;
-/// Bytes moved in one direction before other sessions have their turn.
-const TURN: usize = 4 * READ;
+/// Bytes copied in one direction before other sessions have their turn. More would not be cheaper, and whoever waits
+/// meanwhile notices it.
+const TURN: usize = READ;
 /// How long a connection that one side has ended may be without anything from the other.
 const HALF_CLOSED: Duration = Duration::from_secs(10);
 
@@ -158,7 +159,7 @@ impl Relay {
                 break;
             }
             if moved >= TURN {
-                cx.waker().wake_by_ref();
+                take_turns(cx);
                 break;
             }
             let data = HEADROOM..HEADROOM + READ;
@@ -226,7 +227,7 @@ impl Relay {
                 continue;
             }
             if moved >= TURN {
-                cx.waker().wake_by_ref();
+                take_turns(cx);
                 break;
             }
             match self.leg.poll_receive(cx, &mut scratch[..READ]) {

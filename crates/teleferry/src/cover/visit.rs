@@ -10,6 +10,7 @@ use crate::client::Connection;
 use crate::clock;
 use crate::net::{Outbox, Stream};
 use crate::observe::{CloseReason, Kind};
+use crate::shard::take_turns;
 
 /// Bytes moved in one direction before other sessions have their turn.
 const TURN: usize = 256 << 10;
@@ -135,7 +136,7 @@ impl Way {
                 return Ok(moved);
             }
             if moved >= TURN {
-                cx.waker().wake_by_ref();
+                take_turns(cx);
                 return Ok(moved);
             }
             let mut read = ReadBuf::new(scratch);

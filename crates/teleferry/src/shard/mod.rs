@@ -5,8 +5,10 @@ mod sweep;
 mod thread;
 
 use std::cell::{Cell, RefCell, RefMut};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Context;
 
 use tokio::sync::{Notify, watch};
 
@@ -55,6 +57,13 @@ impl Advance for watch::Sender<Phase> {
             further
         });
     }
+}
+
+/// Has the task polled again, once the system was asked what is ready and those who are had their turn. Waking the task
+/// itself would bring it back at once: the runtime looks at sockets only when nobody is awake, or after 61 turns.
+pub(crate) fn take_turns(cx: &mut Context<'_>) {
+    // The first poll asks for it and is always pending.
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// What the sessions of one thread share.

@@ -17,12 +17,12 @@ use super::pool::Pool;
 use crate::clock;
 use crate::net::Held;
 use crate::observe::{CloseReason, Kind};
-use crate::shard::{Alarm, Expiry, Shard};
+use crate::shard::{Alarm, Expiry, Shard, take_turns};
 
 /// Bytes read at once.
 const READ: usize = 64 << 10;
-/// Bytes read before others have their turn.
-const TURN: usize = 4 * READ;
+/// Bytes read before others have their turn, as in a session of its own.
+const TURN: usize = READ;
 /// How long reading pauses before the client for which most waits is closed.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What may wait for the clients of a link that does not pause even then, in bytes.
@@ -109,7 +109,7 @@ impl Turns {
         while news.down.is_none() {
             // At the limit every piece is looked at, whether it is for somebody who does not read.
             if moved >= TURN || (moved > 0 && self.shard.shared.memory.is_over()) {
-                cx.waker().wake_by_ref();
+                take_turns(cx);
                 break;
             }
             let mut read = ReadBuf::new(&mut scratch[..READ]);
