@@ -143,6 +143,8 @@ def _config(simulator, directory, fast_path, cover, mode):
         'prefer = "only-ipv4"',
         "[telegram.dc]",
         *(f"{quoted(dc)} = {quoted(addresses)}" for dc, addresses in simulator.dc.items()),
+        "[relay]",
+        'filter_server_errors = "off"',  # Clients are tested with the errors of their data centre, too.
         "[cover]",
         f"target = {quoted(cover or 'off')}",
         "[log]",

@@ -77,6 +77,11 @@ impl Memory {
 }
 
 impl Held {
+    /// True when no more should be kept that may have to wait.
+    pub(crate) fn is_over(&self) -> bool {
+        self.memory.is_over()
+    }
+
     /// It is this many bytes now.
     pub(crate) fn set(&mut self, bytes: usize) {
         if bytes > self.bytes {

@@ -54,6 +54,7 @@ impl<'a> Delivery<'a> {
     /// A message for a client.
     pub(super) fn message(&mut self, port: Rc<Port>, message: &[u8]) {
         port.counters().from_telegram.add(message.len() as u64);
+        port.hear(self.moment);
         let Some(framing) = port.takes(message) else { return };
         port.counters().answers.add(1);
         self.turn_to(port);
@@ -74,6 +75,7 @@ impl<'a> Delivery<'a> {
 
     /// A quick ack for a client.
     pub(super) fn ack(&mut self, port: Rc<Port>, token: [u8; 4]) {
+        port.hear(self.moment);
         let Some(framing) = port.takes_ack() else { return };
         self.turn_to(port);
         let mut ack = Vec::with_capacity(token.len());
@@ -86,7 +88,7 @@ impl<'a> Delivery<'a> {
         if let Some(port) = &self.port
             && !self.bench.stream.is_empty()
         {
-            port.deliver(&mut self.bench.stream, self.moment);
+            port.deliver(&mut self.bench.stream);
             self.bench.stream.clear();
         }
     }

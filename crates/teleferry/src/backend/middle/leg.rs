@@ -33,7 +33,6 @@ pub(crate) struct MiddleLeg {
     collector: Collector,
     /// What is held of a message that is not whole.
     held: Held,
-    shard: Rc<Shard>,
 }
 
 /// Who wants to go to Telegram.
@@ -79,7 +78,6 @@ impl MiddleLeg {
             port: Rc::new(Port::new(passenger.introduce(shard), listener, down, until, memory.part())),
             collector: Collector::new(framing),
             held: memory.part(),
-            shard: Rc::clone(shard),
         };
         pool.join(shard, &leg.port, now);
         std::future::poll_fn(|cx| leg.port.poll_placed(cx)).await?;
@@ -138,7 +136,7 @@ impl MiddleLeg {
     fn count_held(&mut self) -> Result<(), CloseReason> {
         let held = self.collector.held();
         self.held.set(if held < COUNTED_FROM { 0 } else { held });
-        if held >= COUNTED_FROM && self.shard.shared.memory.is_over() {
+        if held >= COUNTED_FROM && self.held.is_over() {
             return Err(CloseReason::client(Kind::Memory));
         }
         Ok(())

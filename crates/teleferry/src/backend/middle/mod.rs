@@ -1,6 +1,6 @@
 //! The way over middle proxies: the clients of a shard share a few long-lived links.
 //!
-//! A session has a [`MiddleLeg`], and behind it a [`Port`](port::Port) in the [`Pool`](pool::Pool) of its data centre. The
+//! A session has a [`MiddleLeg`], and behind it a [`Port`](port::Port) in the [`Pool`] of its data centre. The
 //! pool puts the port on one of its [`Link`](link::Link)s, and on another one when that goes away. From the client to
 //! Telegram whole messages are appended to the link's output, which its task writes once a turn; from Telegram to the client
 //! the link's task writes to the client's socket itself. Nobody waits for anybody, and nothing is passed through a channel.

@@ -50,7 +50,13 @@ impl Pools {
         if feed.borrow().has_changed().unwrap_or(false) {
             let known = Arc::clone(&feed.borrow_mut().borrow_and_update());
             self.update(shard, &known);
-            *self.known.borrow_mut() = Some(known);
+            let before = self.known.replace(Some(Arc::clone(&known)));
+            // Whoever refused us for another secret or address may take us now.
+            if before.is_some_and(|before| {
+                before.secret() != known.secret() || before.external_ip() != known.external_ip()
+            }) {
+                shard.shared.endpoints.retain(|_| false);
+            }
         }
     }
 

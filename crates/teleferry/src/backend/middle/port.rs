@@ -1,6 +1,7 @@
 //! One client of a pool: where its messages go, and how answers reach it.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -58,7 +59,6 @@ struct Waiting {
 }
 
 /// A client's message that no link has taken.
-#[derive(Debug)]
 pub(super) struct Message {
     pub(super) bytes: Vec<u8>,
     pub(super) quick_ack: bool,
@@ -247,6 +247,11 @@ impl Port {
         self.down.take();
     }
 
+    /// Something came from Telegram for it, whether it gets that or not.
+    pub(super) fn hear(&self, moment: Moment) {
+        self.heard.set(Some(moment));
+    }
+
     /// How it frames its answers, when it takes this one.
     pub(super) fn takes(&self, message: &[u8]) -> Option<Framing> {
         let mut down = self.down.borrow_mut();
@@ -269,10 +274,9 @@ impl Port {
 
     /// Encrypts a piece of the stream and writes it to the client's socket. What that does not take waits, and the
     /// session's task is woken once it takes more.
-    pub(super) fn deliver(&self, piece: &mut [u8], moment: Moment) {
+    pub(super) fn deliver(&self, piece: &mut [u8]) {
         let mut down = self.down.borrow_mut();
         let Some(down) = down.as_mut().filter(|_| self.end.get().is_none()) else { return };
-        self.heard.set(Some(moment));
         down.cipher.apply(piece);
         let waker = self.waker.borrow();
         let mut cx = Context::from_waker(waker.as_ref().unwrap_or(Waker::noop()));
@@ -298,6 +302,12 @@ impl Port {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").field("len", &self.bytes.len()).finish_non_exhaustive()
     }
 }
 

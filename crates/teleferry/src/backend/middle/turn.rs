@@ -21,8 +21,8 @@ use crate::shard::{Alarm, Expiry, Shard, take_turns};
 
 /// Bytes read at once.
 const READ: usize = 64 << 10;
-/// Bytes read before others have their turn.
-const TURN: usize = 4 * READ;
+/// Bytes read before others have their turn, as in a session of its own.
+const TURN: usize = READ;
 /// How long reading pauses before the client for which most waits is closed.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What may wait for the clients of a link that does not pause even then, in bytes.
