@@ -210,8 +210,9 @@ impl Shard {
         Stopping(self.phase.clone())
     }
 
-    /// Gives memory back when many connections have gone; called with every tick.
+    /// Closes idle pipes, and gives memory back when many connections have gone; called with every tick.
     fn tidy(&self) {
+        self.pipes.close_free();
         let live = &self.live;
         live.peak.set(live.peak.get().max(live.count.get()));
         if live.peak.get() - live.count.get() >= EBB {
