@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = "www.example.com"
 KINDS = ("plain", "dd", "ee")
 PROTOCOLS = {"plain": "classic", "dd": "secure", "ee": "tls"}
+
+
+PUBLISHED = {
+    "secret": "telegram-proxy-secret",
+    "config": "telegram-proxy-config",
+    "config_v6": "telegram-proxy-config-v6",
+}
 
 
 def binary(variable, name):
@@ -60,9 +68,10 @@ class Simulator:
     """Every data centre of a small Telegram, on loopback."""
 
     def __init__(self):
-        self.child = Child([binary("TELEFERRY_SIM_BIN", "teleferry-sim"), "serve", "--json"])
+        self.child = Child([binary("TELEFERRY_SIM_BIN", "teleferry-sim"), "serve", "--middle", "--json"])
         told = json.loads(self.child.wait_stdout())
         self.dc = told["dc"]
+        self.middle = told["middle"]
         self.public_key_pem = told["rsa_public_key_pem"]
 
     def address(self, dc="2"):
@@ -74,10 +83,12 @@ class Simulator:
 class Proxy:
     """`teleferry run` with one listener for each kind of link, and one that takes all of them with one secret."""
 
-    def __init__(self, simulator, directory, fast_path=True, cover=None):
+    def __init__(self, simulator, directory, fast_path=True, cover=None, mode="direct"):
         self.program = binary("TELEFERRY_BIN", "teleferry")
         self.config = directory / "teleferry.toml"
-        self.config.write_text(_config(simulator, directory, fast_path, cover))
+        if mode != "direct":
+            _keep(simulator, directory / "state")
+        self.config.write_text(_config(simulator, directory, fast_path, cover, mode))
         self.child = Child([self.program, "run", "--config", self.config], cwd=directory)
         self.listeners = self.child.wait_stderr(_listeners)
 
@@ -108,7 +119,15 @@ def _listeners(line):
     return found
 
 
-def _config(simulator, directory, fast_path, cover):
+def _keep(simulator, state):
+    """Puts what the simulator publishes where an earlier run would have kept it: nobody else is asked, or called."""
+    state.mkdir()
+    for item, name in PUBLISHED.items():
+        with urllib.request.urlopen(simulator.middle[f"{item}_url"], timeout=20) as answer:
+            (state / name).write_bytes(answer.read())
+
+
+def _config(simulator, directory, fast_path, cover, mode):
     quoted = json.dumps  # A JSON string, list of strings or boolean is a TOML one too.
     listeners = [(kind, [PROTOCOLS[kind]]) for kind in KINDS] + [("all", [PROTOCOLS[kind] for kind in KINDS])]
     lines = [
@@ -117,10 +136,15 @@ def _config(simulator, directory, fast_path, cover):
         f"state_dir = {quoted(str(directory / 'state'))}",
         'public_host = "127.0.0.1"',
         "[telegram]",
-        'mode = "direct"',
+        f"mode = {quoted(mode)}",
         f"fast_path = {quoted(fast_path)}",
+        *(f"proxy_{item}_url = {quoted(simulator.middle[f'{item}_url'])}" for item in PUBLISHED),
+        "ip_lookup = []",
+        'prefer = "only-ipv4"',
         "[telegram.dc]",
         *(f"{quoted(dc)} = {quoted(addresses)}" for dc, addresses in simulator.dc.items()),
+        "[relay]",
+        'filter_server_errors = "off"',  # Clients are tested with the errors of their data centre, too.
         "[cover]",
         f"target = {quoted(cover or 'off')}",
         "[log]",

@@ -1,4 +1,4 @@
-"""The programs that every test shares: one simulated Telegram, one proxy with the fast path on and one with it off."""
+"""The programs that every test shares: one simulated Telegram, and a proxy for each way of carrying bytes."""
 
 import pytest
 
@@ -21,10 +21,13 @@ def simulator():
     assert status == 0, simulated.child.tail()
 
 
-@pytest.fixture(scope="session", params=[True, False], ids=["fast", "careful"])
+WAYS = {"fast": {"fast_path": True}, "careful": {"fast_path": False}, "middle": {"mode": "middle"}}
+
+
+@pytest.fixture(scope="session", params=WAYS.values(), ids=WAYS)
 def proxy(request, simulator, tmp_path_factory):
-    """The proxy: with the data centre's bytes passed as they are, and with every byte deciphered."""
-    started = Proxy(simulator, tmp_path_factory.mktemp("proxy"), fast_path=request.param)
+    """The proxy: direct with bytes passed as they are, direct with every byte deciphered, and over middle proxies."""
+    started = Proxy(simulator, tmp_path_factory.mktemp("proxy"), **request.param)
     yield from _until_stopped(started)
 
 

@@ -39,9 +39,9 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l config -d 'T
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l domain -d 'The cover domain: the site that fake-TLS clients seem to visit' -r
-complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l ad-tag -d 'Not yet supported' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l ad-tag -d 'The ad tag that Telegram\'s @MTProxybot gave out, 32 hex digits' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l protocol -d 'A kind of client to serve: tls, secure or classic; can be given several times' -r
-complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l mode -d 'How clients are taken to Telegram: direct' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l mode -d 'How clients are taken to Telegram: auto, middle or direct' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l state-dir -d 'Where state is kept from one start to the next' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand demo" -s h -l help -d 'Print help'
@@ -49,9 +49,9 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l config -d 
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l domain -d 'The cover domain: the site that fake-TLS clients seem to visit' -r
-complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l ad-tag -d 'Not yet supported' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l ad-tag -d 'The ad tag that Telegram\'s @MTProxybot gave out, 32 hex digits' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l protocol -d 'A kind of client to serve: tls, secure or classic; can be given several times' -r
-complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l mode -d 'How clients are taken to Telegram: direct' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l mode -d 'How clients are taken to Telegram: auto, middle or direct' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l state-dir -d 'Where state is kept from one start to the next' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l explain -d 'Tells every key of the configuration with its type, its default and its meaning, and checks nothing'
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -s h -l help -d 'Print help'
@@ -59,9 +59,9 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l config -d '
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l domain -d 'The cover domain: the site that fake-TLS clients seem to visit' -r
-complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l ad-tag -d 'Not yet supported' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l ad-tag -d 'The ad tag that Telegram\'s @MTProxybot gave out, 32 hex digits' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l protocol -d 'A kind of client to serve: tls, secure or classic; can be given several times' -r
-complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l mode -d 'How clients are taken to Telegram: direct' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l mode -d 'How clients are taken to Telegram: auto, middle or direct' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l state-dir -d 'Where state is kept from one start to the next' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l listener -d 'Only the links of this listener' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l sni -d 'Not yet supported' -r

@@ -62,6 +62,7 @@ checked before anything is opened; a key that does not exist is an error. `telef
 `teleferry check --explain` prints this reference.
 
 - A *duration* is a string of numbers and units: `\"30s\"`, `\"5m\"`, `\"1h30m\"`.
+- A *size* is a string of a number and a unit, `\"64KiB\"` or `\"10MiB\"`, or a plain number of bytes.
 - A *secret* is 32 hexadecimal digits in either case, without the `dd` or `ee` of links. `teleferry secret` makes one.
 - An *address* is `\"IP:PORT\"`, `\"[IPv6]:PORT\"`, `\"unix:PATH\"` or `\"systemd:NAME\"`.
 - A *host name* is written in lower case; an international one in its ASCII form (`xn--…`).
@@ -92,8 +93,8 @@ with 1 when it failed, and with 2 when the command line or the configuration is 
 1. the file named with `--config` or by `TELEFERRY_CONFIG`; a file that is named must be there;
 2. flags, which win over the file (those about a listener only when the file has no more than one);
 3. without a file, the variables with which containers of another proxy are started: `MTP_PORT`, `MTP_SECRET`,
-   `MTP_DD_ONLY` and `MTP_TLS_ONLY` (`t` or `f`). With `MTP_SECRET` every kind of client is served, unless one of the two
-   switches is on. `MTP_TAG` is not yet supported;
+   `MTP_TAG`, `MTP_DD_ONLY` and `MTP_TLS_ONLY` (`t` or `f`). With `MTP_SECRET` every kind of client is served, unless one
+   of the two switches is on;
 4. without a file, for what is still open: port 443 when the process may open it, else 8443; and a secret and a cover
    domain that `run` makes up at its first start and keeps in the state directory.
 ";

@@ -11,6 +11,10 @@
 //!
 //! What follows that length (padding of the transport) is ignored. Kinds from 256 on are answers.
 
+use std::net::{IpAddr, SocketAddr};
+
+use teleferry_proto::rpc::AdTag;
+
 use crate::pattern;
 
 /// The key id of every test packet.
@@ -35,7 +39,7 @@ pub enum Command {
     Send(Send),
     /// Send these bytes as one frame: an error code, a no-op. Kind 3; a multiple of four bytes, not none.
     Frame(Vec<u8>),
-    /// Send these bytes in the stream without any framing. Kind 4.
+    /// Send these bytes in the stream without any framing. Kind 4. Through a middle proxy it does nothing.
     Raw(Vec<u8>),
     /// Send a quick ack with this token, its last bit set. Kind 5.
     QuickAck([u8; 4]),
@@ -43,9 +47,10 @@ pub enum Command {
     Report,
     /// Answer nothing any more, but go on reading. Kind 7.
     Stall,
-    /// Answer nothing and read nothing any more. Kind 8.
+    /// Answer nothing and read nothing any more. Kind 8. Through a middle proxy the same as [`Stall`](Self::Stall).
     Freeze,
-    /// Send FIN, answer nothing any more, go on reading until the client ends. Kind 9.
+    /// Send FIN, answer nothing any more, go on reading until the client ends. Kind 9. Through a middle proxy this and the
+    /// two that follow make it close the client.
     HalfClose,
     /// Close the connection: FIN, when everything that came was read. Kind 10.
     Close,
@@ -83,6 +88,23 @@ pub struct Report {
     pub frames_in: u64,
     /// Frames sent before this answer.
     pub frames_out: u64,
+    /// What a middle proxy was told; `None` on a direct connection.
+    pub middle: Option<ViaMiddle>,
+}
+
+/// What a middle proxy was told of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ViaMiddle {
+    /// The number of the link that this packet came over, counted from 1 over all middle proxies.
+    pub link: u64,
+    /// The client's connection id on it.
+    pub conn: i64,
+    /// Where the client is.
+    pub client: SocketAddr,
+    /// Where it found the proxy.
+    pub proxy: SocketAddr,
+    /// Whose channel it is shown.
+    pub ad_tag: Option<AdTag>,
 }
 
 /// Kind of a packet that [`Command::Send`] asked for.
@@ -226,6 +248,9 @@ impl Report {
         for number in [self.bytes_in, self.bytes_out, self.frames_in, self.frames_out] {
             content.extend(number.to_le_bytes());
         }
+        if let Some(middle) = &self.middle {
+            middle.encode(&mut content);
+        }
         packet(REPORT, &content)
     }
 
@@ -247,8 +272,45 @@ impl Report {
             bytes_out: number(1)?,
             frames_in: number(2)?,
             frames_out: number(3)?,
+            middle: rest.get(32..).and_then(ViaMiddle::decode),
         })
     }
+}
+
+impl ViaMiddle {
+    fn encode(&self, content: &mut Vec<u8>) {
+        content.extend(self.link.to_le_bytes());
+        content.extend(self.conn.to_le_bytes());
+        for address in [self.client, self.proxy] {
+            let ip = match address.ip() {
+                IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+                IpAddr::V6(ip) => ip,
+            };
+            content.extend(ip.octets());
+            content.extend(address.port().to_le_bytes());
+        }
+        content.extend(self.ad_tag.iter().flatten());
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (link, rest) = bytes.split_first_chunk()?;
+        let (conn, rest) = rest.split_first_chunk()?;
+        let (client, rest) = address(rest)?;
+        let (proxy, rest) = address(rest)?;
+        Some(Self {
+            link: u64::from_le_bytes(*link),
+            conn: i64::from_le_bytes(*conn),
+            client,
+            proxy,
+            ad_tag: rest.try_into().ok(),
+        })
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<(SocketAddr, &[u8])> {
+    let (ip, rest) = bytes.split_first_chunk::<16>()?;
+    let (port, rest) = rest.split_first_chunk()?;
+    Some((SocketAddr::new(IpAddr::from(*ip).to_canonical(), u16::from_le_bytes(*port)), rest))
 }
 
 /// The token of the quick ack for a test packet that asks for one in its frame: its first four bytes after the key id,
@@ -339,7 +401,7 @@ mod tests {
 
     #[test]
     fn report_survives() {
-        let report = Report {
+        let mut report = Report {
             connection: 1,
             dc: 2,
             asked_dc: -3,
@@ -348,7 +410,13 @@ mod tests {
             bytes_out: 5,
             frames_in: 6,
             frames_out: 7,
+            middle: None,
         };
         assert_eq!(Report::decode(&report.encode()), Some(report));
+        for ad_tag in [None, Some([9; 16])] {
+            let (client, proxy) = ("192.0.2.1:8".parse().unwrap(), "[2001:db8::1]:443".parse().unwrap());
+            report.middle = Some(ViaMiddle { link: 1, conn: -2, client, proxy, ad_tag });
+            assert_eq!(Report::decode(&report.encode()), Some(report));
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Telegram on loopback: every data centre, clients for every protocol of a proxy, a cover site. For tests,
-//! demonstrations and benches; a product of its own.
+//! Telegram on loopback: every data centre, middle proxies with the server that publishes them, clients for every
+//! protocol of a proxy, a cover site. For tests, demonstrations and benches; a product of its own.
 //!
 //! Start [`telegram::Telegram`], point a proxy at its addresses, connect a client through it, and compare what the client
 //! got with what the data centre's counters say.
@@ -25,10 +25,14 @@
 pub mod client;
 mod clock;
 pub mod command;
+pub mod config_server;
+mod counters;
 pub mod cover;
 pub mod dc;
 mod entropy;
 pub mod limits;
+mod listener;
+pub mod middle;
 mod mtproto;
 pub mod pattern;
 pub mod relay;

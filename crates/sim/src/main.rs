@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
+use teleferry_sim::config_server::{ConfigServer, Item};
 use teleferry_sim::limits;
 use teleferry_sim::telegram::{Options, Telegram};
 use tokio::io::AsyncReadExt as _;
@@ -34,6 +36,12 @@ struct Serve {
     /// Listen on [::1] too.
     #[arg(long)]
     ipv6: bool,
+    /// Run middle proxies too, and the server that publishes their secret and addresses.
+    #[arg(long)]
+    middle: bool,
+    /// Middle proxies close every link this long after its handshake.
+    #[arg(long, value_name = "SECONDS", requires = "middle")]
+    rotate: Option<u64>,
     /// The address to listen on; the ports are the system's choice.
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen_ip: IpAddr,
@@ -67,7 +75,12 @@ async fn serve(options: &Serve) -> io::Result<()> {
     }
     // Signals first: whoever has read the line may send one.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let telegram = Telegram::start(&Options { listen })?;
+    let mut telegram = Telegram::start(&Options { listen })?;
+    if options.middle {
+        telegram = telegram.with_middle_proxies(1)?;
+        let rotate = options.rotate.map(Duration::from_secs);
+        telegram.middle().configure(|settings| settings.rotate = rotate).await;
+    }
     announce(&telegram, options.json)?;
     tokio::select! {
         ended = input_end() => ended?,
@@ -83,11 +96,36 @@ async fn serve(options: &Serve) -> io::Result<()> {
 struct Announcement<'a> {
     dc: BTreeMap<i16, Vec<SocketAddr>>,
     rsa_public_key_pem: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    middle: Option<Published>,
+}
+
+/// Where the configuration of middle proxies is.
+#[derive(Debug, Serialize)]
+struct Published {
+    secret_url: String,
+    config_url: String,
+    config_v6_url: String,
+    ip_url: String,
+}
+
+impl From<&ConfigServer> for Published {
+    fn from(server: &ConfigServer) -> Self {
+        Self {
+            secret_url: server.url(Item::Secret),
+            config_url: server.url(Item::Config),
+            config_v6_url: server.url(Item::ConfigV6),
+            ip_url: server.url(Item::Ip),
+        }
+    }
 }
 
 fn announce(telegram: &Telegram, json: bool) -> io::Result<()> {
-    let announcement =
-        Announcement { dc: telegram.addresses(), rsa_public_key_pem: telegram.public_key_pem() };
+    let announcement = Announcement {
+        dc: telegram.addresses(),
+        rsa_public_key_pem: telegram.public_key_pem(),
+        middle: telegram.config_server().map(Published::from),
+    };
     let mut out = io::stdout().lock();
     if json {
         serde_json::to_writer(&mut out, &announcement)?;
@@ -96,6 +134,13 @@ fn announce(telegram: &Telegram, json: bool) -> io::Result<()> {
         for (dc, addresses) in announcement.dc {
             let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
             writeln!(out, "DC {dc}: {}", addresses.join(" "))?;
+        }
+        if let Some(middle) = announcement.middle {
+            writeln!(
+                out,
+                "Middle proxies: {} {} {}",
+                middle.secret_url, middle.config_url, middle.config_v6_url
+            )?;
         }
         write!(out, "{}", announcement.rsa_public_key_pem)?;
     }

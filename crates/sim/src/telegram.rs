@@ -1,11 +1,14 @@
-//! All of Telegram's data centres on loopback.
+//! All of Telegram on loopback: data centres, and middle proxies with the server that says where they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::dc::{Behaviour, Counters, DataCentre, Listener};
+use crate::config_server::ConfigServer;
+use crate::dc::{Behaviour, Counters, DataCentre};
+use crate::listener::Listener;
+use crate::middle::MiddleProxies;
 use crate::mtproto::{PUBLIC_KEY_PEM, RsaKey};
 
 /// The ids of the built-in address book: the five, the one like a CDN, the three of the test environment.
@@ -28,6 +31,13 @@ impl Default for Options {
 /// A running Telegram. Dropping it closes every listener and every connection.
 pub struct Telegram {
     dcs: BTreeMap<i16, Running>,
+    listen: Vec<IpAddr>,
+    middle: Option<Middle>,
+}
+
+struct Middle {
+    proxies: Arc<MiddleProxies>,
+    config: ConfigServer,
 }
 
 struct Running {
@@ -48,10 +58,46 @@ impl Telegram {
         let everyone = Arc::new(BTreeSet::from(DC_IDS));
         let start = |id| {
             let dc = Arc::new(DataCentre::new(id, Arc::clone(&rsa), Arc::clone(&everyone)));
-            let listeners = options.listen.iter().map(|ip| Listener::start(Arc::clone(&dc), *ip));
+            let listeners = options.listen.iter().map(|ip| dc.listen(*ip));
             Ok((id, Running { listeners: listeners.collect::<io::Result<_>>()?, dc }))
         };
-        Ok(Self { dcs: DC_IDS.into_iter().map(start).collect::<io::Result<_>>()? })
+        let dcs = DC_IDS.into_iter().map(start).collect::<io::Result<_>>()?;
+        Ok(Self { dcs, listen: options.listen.clone(), middle: None })
+    }
+
+    /// Starts middle proxies before the data centres too, `count` for every id on every address, and the server that
+    /// publishes them.
+    ///
+    /// # Errors
+    /// A port cannot be had on one of the addresses.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, or when the options name no address to listen on.
+    pub fn with_middle_proxies(mut self, count: usize) -> io::Result<Self> {
+        let behind = |dc| Arc::clone(&self.running(dc).dc);
+        let proxies = Arc::new(MiddleProxies::start(&self.listen, count, behind)?);
+        let first = *self.listen.first().expect("the options name an address to listen on");
+        let config = ConfigServer::start(first, Arc::clone(&proxies))?;
+        self.middle = Some(Middle { proxies, config });
+        Ok(self)
+    }
+
+    /// The middle proxies.
+    ///
+    /// # Panics
+    /// When it was started [without](Self::with_middle_proxies).
+    #[must_use]
+    pub fn middle(&self) -> &Arc<MiddleProxies> {
+        &self.middle.as_ref().expect("it was started with middle proxies").proxies
+    }
+
+    /// The server that says where the middle proxies are; `None` when there are none.
+    #[must_use]
+    pub const fn config_server(&self) -> Option<&ConfigServer> {
+        match &self.middle {
+            Some(middle) => Some(&middle.config),
+            None => None,
+        }
     }
 
     /// Where the data centres are, by positive id; a media id means the same one.
@@ -108,6 +154,10 @@ impl Telegram {
 
     /// Stops, and waits until every connection is closed.
     pub async fn stop(self) {
+        if let Some(Middle { proxies, config }) = self.middle {
+            config.stop().await;
+            proxies.stop().await;
+        }
         for listener in self.dcs.into_values().flat_map(|running| running.listeners) {
             listener.stop().await;
         }

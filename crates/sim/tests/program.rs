@@ -6,6 +6,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use teleferry_sim::client::{Client, Options, Protocol};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 struct Program {
     child: Child,
@@ -48,6 +50,30 @@ async fn it_says_where_it_is_and_serves_until_its_input_ends() {
     }
     drop(program.child.stdin.take());
     assert!(program.child.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn it_says_where_the_configuration_of_its_middle_proxies_is() {
+    let mut program = Program::start(&["serve", "--json", "--middle", "--rotate", "3600"]);
+    let told: serde_json::Value = serde_json::from_str(&program.first_line()).unwrap();
+    for (name, path) in [
+        ("secret_url", "/getProxySecret"),
+        ("config_url", "/getProxyConfig"),
+        ("config_v6_url", "/getProxyConfigV6"),
+        ("ip_url", "/ip"),
+    ] {
+        let url = told["middle"][name].as_str().unwrap();
+        let address: SocketAddr =
+            url.strip_prefix("http://").unwrap().strip_suffix(path).unwrap().parse().unwrap();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{url}");
+    }
+    let mut program = Program::start(&["serve", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&program.first_line()).unwrap();
+    assert!(told.get("middle").is_none());
 }
 
 #[test]

@@ -10,6 +10,11 @@ pub(crate) fn fill(bytes: &mut [u8]) {
     aws_lc_rs::rand::fill(bytes).expect("the system gives random bytes");
 }
 
+/// Seeds this thread's generator, which takes some 40 ms; so that the first client does not wait for it.
+pub(crate) fn warm_up() {
+    fill(&mut [0]);
+}
+
 /// Random bytes of known length.
 pub(crate) fn array<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

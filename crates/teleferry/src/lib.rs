@@ -18,3 +18,4 @@ pub mod server;
 mod shard;
 pub mod state;
 mod sys;
+pub mod telegram;

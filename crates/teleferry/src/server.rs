@@ -7,21 +7,31 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
-use crate::backend::Book;
+use crate::backend::{Book, Endpoints};
 use crate::client::Door;
-use crate::config::{ListenAddress, Snapshot};
+use crate::config::{ListenAddress, Mode, Snapshot};
 use crate::cover;
 use crate::listen::{self, Ceiling};
-use crate::observe::{Counts, ListenerCounters};
+use crate::net::Memory;
+use crate::observe::{Counts, LinkCounters, LinkCounts, ListenerCounters};
 use crate::shard::{self, Advance as _, Phase, Seat};
+use crate::telegram::{Feed, Fetching, Known};
 
 /// What all shards share. Immutable, or touched once a connection.
 #[derive(Debug)]
 pub(crate) struct Shared {
     /// The settings.
     pub(crate) snapshot: Arc<Snapshot>,
+    /// How many shards there are.
+    pub(crate) shards: usize,
     /// Where the data centres are.
     pub(crate) book: Book,
+    /// What is known of Telegram; `None` when middle proxies are not used.
+    pub(crate) known: Option<watch::Receiver<Arc<Known>>>,
+    /// Which middle proxies failed lately.
+    pub(crate) endpoints: Endpoints,
+    /// What waits for slow peers.
+    pub(crate) memory: Arc<Memory>,
     /// Where the cover site is.
     pub(crate) cover: cover::Site,
     /// The ceiling over all listeners.
@@ -41,6 +51,10 @@ pub struct Server {
     addresses: Vec<(String, ListenAddress)>,
     /// By listener, then by shard.
     counters: Vec<Vec<Arc<ListenerCounters>>>,
+    /// By shard.
+    links: Vec<Arc<LinkCounters>>,
+    /// Keeps what is known of Telegram fresh.
+    fetching: Option<Fetching>,
 }
 
 /// Ends the waiting for connections that may end by themselves.
@@ -84,20 +98,28 @@ impl Server {
         for seat in &mut seats {
             seat.counters = counters.iter().map(|of_shards| Arc::clone(&of_shards[seat.number])).collect();
         }
+        let links = seats.iter().map(|seat| Arc::clone(&seat.links)).collect();
+        let feed = (snapshot.telegram.mode != Mode::Direct).then(|| Feed::new(&snapshot));
         let (phase, receiver) = watch::channel(Phase::Running);
         let shared = Arc::new(Shared {
+            shards,
             book: Book::new(&snapshot.telegram),
+            known: feed.as_ref().map(Feed::known),
+            endpoints: Endpoints::default(),
+            memory: Arc::new(Memory::new(snapshot.limits.memory)),
             cover: cover::Site::start(&snapshot.cover, receiver.clone()).map_err(StartError::Thread)?,
             doors: snapshot.listeners.iter().map(|l| Door::new(l, &snapshot.handshake)).collect(),
             ceiling: Ceiling::new(snapshot.server.max_connections),
             listener_ceilings: snapshot.listeners.iter().map(|l| Ceiling::new(l.max_connections)).collect(),
             snapshot,
         });
-        let mut server = Self { shared, phase, threads: Vec::new(), addresses, counters };
+        let mut server =
+            Self { shared, phase, threads: Vec::new(), addresses, counters, links, fetching: None };
         for seat in seats {
             let thread = shard::start(seat, Arc::clone(&server.shared), receiver.clone());
             server.threads.push(thread.map_err(StartError::Thread)?);
         }
+        server.fetching = feed.map(Feed::start).transpose().map_err(StartError::Thread)?;
         Ok(server)
     }
 
@@ -116,6 +138,22 @@ impl Server {
             counts.add(shard);
         }
         Some(counts)
+    }
+
+    /// What is known of Telegram, now and from now on; `None` when middle proxies are not used.
+    #[must_use]
+    pub fn known(&self) -> Option<watch::Receiver<Arc<Known>>> {
+        self.shared.known.clone()
+    }
+
+    /// The counters of the links to middle proxies, summed over the shards.
+    #[must_use]
+    pub fn links(&self) -> LinkCounts {
+        let memory = &self.shared.memory;
+        let mut counts =
+            LinkCounts { queued: memory.used() as u64, pauses: memory.pauses(), ..LinkCounts::default() };
+        self.links.iter().for_each(|shard| counts.add(shard));
+        counts
     }
 
     /// A way to stop at once while [`stop`](Self::stop) still waits.
@@ -166,8 +204,9 @@ pub(crate) fn worker_count(configured: usize) -> usize {
 type Opened = (Vec<Seat>, Vec<(String, ListenAddress)>);
 
 fn open_listeners(snapshot: &Snapshot, shards: usize) -> Result<Opened, StartError> {
-    let mut seats: Vec<_> =
-        (0..shards).map(|number| Seat { number, sockets: Vec::new(), counters: Vec::new() }).collect();
+    let mut seats: Vec<_> = (0..shards)
+        .map(|number| Seat { number, sockets: Vec::new(), counters: Vec::new(), links: Arc::default() })
+        .collect();
     let mut addresses = Vec::new();
     for (index, listener) in snapshot.listeners.iter().enumerate() {
         for address in &listener.addresses {

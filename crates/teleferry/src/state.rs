@@ -128,9 +128,14 @@ impl Listening {
     }
 }
 
+/// Makes the directory, for the owner alone, unless it is there.
+pub(crate) fn make_directory(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
 /// Writes a file whole or not at all: a crash leaves the old one.
-fn write(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+pub(crate) fn write(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    make_directory(directory)?;
     let unfinished = directory.join(format!("{name}.{}", std::process::id()));
     let written = OpenOptions::new()
         .write(true)

@@ -73,7 +73,7 @@ fn it_listens_where_the_file_says_until_told_to_stop() {
 #[test]
 fn without_a_file_it_makes_up_a_secret_and_keeps_it() {
     let place = Place::new();
-    let arguments = ["run", "--listen", "127.0.0.1:0"];
+    let arguments = ["run", "--listen", "127.0.0.1:0", "--mode", "direct"];
     let first = Running::start(place.command(arguments));
     assert!(first.log.iter().any(|line| line.contains("a domain of your own")), "{:?}", first.log);
     assert_eq!(kept_state(&place), ["generated.toml", "listening.json"]);
@@ -127,7 +127,7 @@ fn wrong_settings_end_it_with_2_before_anything_is_opened() {
 fn a_state_directory_that_cannot_be_written_is_said() {
     let place = Place::new();
     place.write("state", "a file, not a directory");
-    let done = place.run(["run", "--listen", "127.0.0.1:0"]);
+    let done = place.run(["run", "--listen", "127.0.0.1:0", "--mode", "direct"]);
     assert_eq!(done.code, Some(2), "{}", done.stderr);
     assert!(done.stderr.contains("generated.toml cannot be"), "{}", done.stderr);
 }

@@ -106,9 +106,10 @@ fn the_command_line_wins_over_the_file() {
     let overrides = Overrides {
         addresses: vec![config::listen_address("127.0.0.1:7").expect("an address")],
         secret: Some(config::secret_key("5d0e2b7f9a1c4836be7d20c1f4a59e63").expect("a secret")),
+        ad_tag: Some(config::ad_tag("0b7c91d2e8f64a35bc1d7e90f2a3645c").expect("a tag")),
         domain: Some(config::domain("other.example").expect("a domain")),
         protocols: Some(config::Protocols::ALL),
-        mode: None,
+        mode: Some(config::Mode::Middle),
         state_dir: Some("/elsewhere".into()),
     };
     let path = Path::new("tests/config/valid/minimal.toml");
@@ -119,9 +120,11 @@ fn the_command_line_wins_over_the_file() {
         listener.secrets.iter().map(|secret| &secret.key).collect::<Vec<_>>(),
         [overrides.secret.as_ref().expect("secret")]
     );
+    assert!(listener.ad_tag == overrides.ad_tag);
     assert_eq!(listener.domain, overrides.domain);
     assert_eq!(listener.protocols, config::Protocols::ALL);
     assert_eq!(snapshot.server.state_dir, Path::new("/elsewhere"));
+    assert_eq!(snapshot.telegram.mode, config::Mode::Middle);
 
     let several = config::load(Path::new("tests/config/valid/full.toml"), &overrides, Path::new("/s"));
     let message = several.expect_err("two listeners").to_string();

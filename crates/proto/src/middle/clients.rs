@@ -8,7 +8,7 @@ use crate::rpc::{AdTag, ConnId, Head, RequestHead};
 use crate::transport::Framing;
 
 /// A client that joins a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Client {
     /// Where it is.
     pub address: SocketAddr,
@@ -18,6 +18,13 @@ pub struct Client {
     pub framing: Framing,
     /// Whose channel it is shown.
     pub ad_tag: Option<AdTag>,
+}
+
+impl std::fmt::Debug for Client {
+    /// Neither where it is nor whose channel it is shown is anybody's business.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("framing", &self.framing).finish_non_exhaustive()
+    }
 }
 
 /// All clients of a link. Ids count up from a random one and are never given out twice.

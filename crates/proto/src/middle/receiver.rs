@@ -38,6 +38,11 @@ impl Receiver {
         self.stage = Stage::Padding(cipher);
     }
 
+    /// Whether what follows is encrypted.
+    pub(super) const fn is_keyed(&self) -> bool {
+        !matches!(self.stage, Stage::Open)
+    }
+
     /// From the next frame on: this checksum, and frames of up to `limit` bytes.
     pub(super) const fn expect(&mut self, checksum: Checksum, limit: usize) {
         self.decoder.set_checksum(checksum);

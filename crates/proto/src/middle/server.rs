@@ -61,6 +61,12 @@ pub enum Conduct {
     SilentAtHandshake,
     /// Answers the handshake with this error.
     Refuse(i32),
+    /// Answers with another nonce than the one in its keys.
+    AnotherNonce,
+    /// Answers with the selector of another secret.
+    AnotherSelector,
+    /// Answers with a crypto schema that is not AES.
+    AnotherSchema,
 }
 
 /// Something happened on a server's connection.
@@ -214,6 +220,12 @@ impl Server {
         self.sender.push_raw(bytes);
     }
 
+    /// Whether both sides have keys: the nonces are exchanged.
+    #[must_use]
+    pub const fn is_keyed(&self) -> bool {
+        self.receiver.is_keyed()
+    }
+
     /// Bytes that wait to be written.
     #[must_use]
     pub const fn queued(&self) -> usize {
@@ -275,7 +287,13 @@ impl Server {
             proxy: setup.proxy,
             middle: setup.middle,
         };
-        let answer = Nonce { time: setup.unix_time, nonce: setup.nonce, ..nonce };
+        let mut answer = Nonce { time: setup.unix_time, nonce: setup.nonce, ..nonce };
+        match setup.conduct {
+            Conduct::AnotherNonce => answer.nonce = setup.nonce.map(|byte| !byte),
+            Conduct::AnotherSelector => answer.selector = nonce.selector.map(|byte| !byte),
+            Conduct::AnotherSchema => answer.schema = !SCHEMA_AES,
+            _ => {}
+        }
         let keys = material.keys();
         self.sender.push(&[answer.encode().as_ref()], Content::Other);
         self.sender.encrypt_with(keys.to_proxy);
@@ -300,7 +318,7 @@ impl Server {
                 return Err(DownReason::RefusedAsTold);
             }
             Conduct::SilentAtHandshake | Conduct::SilentAtNonce => return Ok(()),
-            Conduct::Serve => {}
+            Conduct::Serve | Conduct::AnotherNonce | Conduct::AnotherSelector | Conduct::AnotherSchema => {}
         }
         let crc32c = self.setup.crc32c && asked.flags & CRC32C != 0;
         let flags = if crc32c { CRC32C } else { 0 };

@@ -3,13 +3,15 @@
 //! Frames follow one another without a gap in both directions. A frame's length is judged from its header alone,
 //! before any of its bytes are buffered.
 
+mod collect;
 mod decoder;
 mod encode;
 pub mod full;
 mod header;
 
+pub use collect::{Collected, Collector};
 pub use decoder::{ClientDecoder, Frame, ServerDecoder, ServerFrame};
-pub use encode::{encode, encode_quick_ack, quick_ack_bytes};
+pub use encode::{FrameHead, encode, encode_quick_ack, frame_head, quick_ack_bytes};
 pub use header::{FrameError, FrameHeader, HEADER_MAX, client_header, server_header};
 
 /// The longest message that a client may send, in bytes. One word more is refused from the length field alone.

@@ -13,7 +13,7 @@ use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 
 use super::Guest;
-use super::answer::{Answerer, Turn};
+use super::answer::{Answerer, Origin, Turn};
 use super::outbox::Outbox;
 
 /// Bytes read at once.
@@ -21,7 +21,7 @@ const SCRATCH: usize = 16 << 10;
 
 /// A connection and all it needs.
 pub(super) struct Connection {
-    guest: Arc<Guest>,
+    guest: Guest,
     stream: TcpStream,
     state: State,
     /// How the connection is to go on.
@@ -54,9 +54,8 @@ struct Link {
 
 impl Connection {
     /// A new connection that is spoken with, or (`silent`) only read from.
-    pub(super) fn new(guest: Guest, stream: TcpStream, silent: bool) -> Self {
+    pub(super) const fn new(guest: Guest, stream: TcpStream, silent: bool) -> Self {
         let state = if silent { State::Deaf } else { State::Header { header: [0; HEADER_LEN], len: 0 } };
-        let guest = Arc::new(guest);
         Self { guest, stream, state, turn: Turn::GoOn, bytes_in: 0, input_ended: false, behind: false }
     }
 
@@ -140,9 +139,11 @@ impl Connection {
             }
             match link.decoder.next_frame() {
                 Ok(Some(frame)) => {
-                    link.answerer.count(&frame);
+                    self.guest.dc.counters.frames_in.bump();
+                    link.answerer.count(frame.quick_ack);
                     if self.turn == Turn::GoOn {
-                        self.turn = link.answerer.frame(&frame, self.bytes_in, &mut link.out);
+                        let (message, quick_ack) = (&frame.message, frame.quick_ack);
+                        self.turn = link.answerer.answer(message, quick_ack, self.bytes_in, &mut link.out);
                     }
                 }
                 Ok(None) => {
@@ -207,10 +208,13 @@ impl Connection {
             self.turn = Turn::Close;
             return;
         };
+        let guest = &self.guest;
+        guest.dc.counters.count_header(header);
+        let origin = Origin { connection: guest.number, local: guest.local, header, middle: None };
         self.state = State::Open(Box::new(Link {
             cipher: from_client,
             decoder: ClientDecoder::new(header.framing),
-            answerer: Answerer::new(Arc::clone(&self.guest), header),
+            answerer: Answerer::new(Arc::clone(&guest.dc), origin),
             out: Outbox::new(header.framing, to_client),
             frames_out: 0,
         }));

@@ -4,33 +4,22 @@ mod answer;
 mod connection;
 mod counters;
 mod keys;
-mod listener;
 mod outbox;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+pub(crate) use answer::{Answerer, Origin, Output, Turn};
 pub use counters::{Counters, Counts};
-pub(crate) use listener::Listener;
 use teleferry_proto::dc::DcId;
 
+use self::connection::Connection;
 use self::keys::Keys;
+pub use crate::listener::Behaviour;
+use crate::listener::{Accepted, Listener};
 use crate::mtproto::RsaKey;
-
-/// What a data centre does with new connections.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Behaviour {
-    /// Speaks with them.
-    #[default]
-    Serve,
-    /// Accepts and reads, but never answers.
-    Silent,
-    /// Accepts and closes at once. A client that has already sent something sees a reset.
-    Close,
-    /// Keeps the port without listening on it: connections are refused.
-    Refuse,
-}
 
 /// What all connections to one data centre share.
 pub(crate) struct DataCentre {
@@ -49,6 +38,16 @@ impl DataCentre {
 
     pub(crate) const fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// Listens on a port that the kernel chooses.
+    pub(crate) fn listen(self: &Arc<Self>, ip: IpAddr) -> io::Result<Listener> {
+        let dc = Arc::clone(self);
+        Listener::start(ip, move |accepted, behaviour| {
+            let guest = Guest::new(&dc, &accepted);
+            let silent = behaviour == Behaviour::Silent;
+            (behaviour != Behaviour::Close).then(|| Connection::new(guest, accepted.stream, silent).run())
+        })
     }
 
     /// Who is meant by the id in a header. A media id means the same data centre.
@@ -80,10 +79,10 @@ struct Guest {
 }
 
 impl Guest {
-    fn new(dc: &Arc<DataCentre>, local: SocketAddr) -> Self {
+    fn new(dc: &Arc<DataCentre>, accepted: &Accepted) -> Self {
         let number = dc.counters.accepted.next();
         dc.counters.publish();
-        Self { dc: Arc::clone(dc), number, local }
+        Self { dc: Arc::clone(dc), number, local: accepted.local }
     }
 }
 

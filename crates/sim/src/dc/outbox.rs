@@ -6,6 +6,7 @@ use teleferry_proto::cipher::CtrStream;
 use teleferry_proto::transport::{self, Framing};
 use tokio::net::TcpStream;
 
+use super::answer::Output;
 use crate::entropy;
 
 /// While this many bytes wait, nothing is added; so at most this and one more frame are kept.
@@ -29,35 +30,11 @@ impl Outbox {
         Self { framing, cipher, wire: Vec::new(), sent: 0, bytes: 0, frames: 0 }
     }
 
-    /// Adds a frame. Padded ones get no, one, two or three random bytes: what clients can tell from a message.
-    pub(super) fn frame(&mut self, message: &[u8]) {
-        let random = if self.framing == Framing::Padded { entropy::bytes() } else { [0; 4] };
-        let [len, padding @ ..] = random;
-        let padding = &padding[..usize::from(len & 3)];
-        self.frames += 1;
-        self.add(|framing, wire| transport::encode(framing, message, false, padding, wire));
-    }
-
-    /// Adds a quick ack.
-    pub(super) fn quick_ack(&mut self, token: [u8; 4]) {
-        self.add(|framing, wire| transport::encode_quick_ack(framing, token, wire));
-    }
-
-    /// Adds bytes without any framing.
-    pub(super) fn raw(&mut self, bytes: &[u8]) {
-        self.add(|_, wire| wire.extend_from_slice(bytes));
-    }
-
     fn add(&mut self, write: impl FnOnce(Framing, &mut Vec<u8>)) {
         let from = self.wire.len();
         write(self.framing, &mut self.wire);
         self.cipher.apply(&mut self.wire[from..]);
         self.bytes += (self.wire.len() - from) as u64;
-    }
-
-    /// Bytes added so far.
-    pub(super) const fn bytes(&self) -> u64 {
-        self.bytes
     }
 
     /// Frames added so far.
@@ -98,5 +75,32 @@ impl Outbox {
             self.sent = 0;
         }
         Ok(sent)
+    }
+}
+
+impl Output for Outbox {
+    /// Adds a frame. Padded ones get no, one, two or three random bytes: what clients can tell from a message.
+    fn message(&mut self, message: &[u8]) {
+        let random = if self.framing == Framing::Padded { entropy::bytes() } else { [0; 4] };
+        let [len, padding @ ..] = random;
+        let padding = &padding[..usize::from(len & 3)];
+        self.frames += 1;
+        self.add(|framing, wire| transport::encode(framing, message, false, padding, wire));
+    }
+
+    fn quick_ack(&mut self, token: [u8; 4]) {
+        self.add(|framing, wire| transport::encode_quick_ack(framing, token, wire));
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.add(|_, wire| wire.extend_from_slice(bytes));
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn messages(&self) -> u64 {
+        self.frames
     }
 }

@@ -11,38 +11,27 @@ use crate::config::{AddressPreference, Telegram};
 #[derive(Debug)]
 pub(crate) struct Book {
     configured: BTreeMap<i16, Vec<SocketAddr>>,
-    default_dc: Option<DcId>,
     prefer: AddressPreference,
 }
 
 /// Where a client that asked for some data centre is to be taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Destination {
-    /// The id to ask the data centre for: the client's own, or the default one in place of an unknown.
+    /// The id to ask the data centre for.
     pub(crate) dc: DcId,
     /// Addresses in the order to try them; may be empty when the preference rules all out.
     pub(crate) addresses: Vec<SocketAddr>,
-    /// The client's own id is unknown.
-    pub(crate) unknown: bool,
 }
 
 impl Book {
     /// The book that the settings describe.
     pub(crate) fn new(settings: &Telegram) -> Self {
-        Self {
-            configured: settings.dc.clone(),
-            default_dc: settings.default_dc.map(DcId::new),
-            prefer: settings.prefer,
-        }
+        Self { configured: settings.dc.clone(), prefer: settings.prefer }
     }
 
-    /// Where to take a client that asks for `dc`; `None` when it is unknown and there is no default.
-    pub(crate) fn look_up(&self, dc: DcId) -> Option<Destination> {
-        if let Some(addresses) = self.addresses(dc) {
-            return Some(Destination { dc, addresses, unknown: false });
-        }
-        let default = self.default_dc?;
-        Some(Destination { dc: default, addresses: self.addresses(default)?, unknown: true })
+    /// Where to take a client that asks for `dc`; `None` when it is unknown.
+    pub(crate) fn find(&self, dc: DcId) -> Option<Destination> {
+        self.addresses(dc).map(|addresses| Destination { dc, addresses })
     }
 
     /// Configured for this very id, else for the same data centre without the media sign, else built in.

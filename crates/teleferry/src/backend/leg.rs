@@ -1,121 +1,131 @@
-//! One session's connection to Telegram.
+//! One session's way to Telegram, whichever it is.
 
-use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
-use teleferry_proto::cipher::CtrStream;
-use teleferry_proto::direct::Direct;
-use teleferry_proto::obfuscated::{HEADER_LEN, Header};
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::Destination;
-use crate::entropy;
-use crate::net::{DialError, Outbox, dial};
+use super::{DirectLeg, MiddleLeg};
+use crate::observe::{CloseReason, Kind};
+use crate::shard::Moment;
 
-/// Where a session's frames go and its answers come from: one TCP connection to a data centre.
+/// Where a session's frames go and its answers come from.
 #[derive(Debug)]
-pub(crate) struct Leg {
-    stream: TcpStream,
-    /// The address that answered the dial, until it has answered a request.
-    unproven: Option<Box<SocketAddr>>,
-    direct: Direct,
-    outbox: Outbox,
+pub(crate) enum Leg {
+    /// A connection of its own to the data centre. Answers are [received](Self::poll_receive) by the session.
+    Direct(DirectLeg),
+    /// A place on a link to a middle proxy. Answers go past the session, to the client's socket.
+    Middle(MiddleLeg),
 }
 
-/// Why there is no leg.
-#[derive(Debug)]
-pub(crate) struct LegError {
-    /// What the last address said; `None` when there was none to try.
-    pub(crate) last: Option<io::Error>,
-}
-
-impl From<DialError> for LegError {
-    fn from(error: DialError) -> Self {
-        Self { last: error.last }
-    }
+/// The connection to Telegram broke.
+fn broken<E>(_: E) -> CloseReason {
+    CloseReason::telegram(Kind::Reset)
 }
 
 impl Leg {
-    /// Connects to the data centre. Its header goes out with the first frames, in one write.
-    pub(crate) async fn open(
-        destination: &Destination,
-        header: Header,
-        to_client: &CtrStream,
-        fast_path: bool,
-        connect_timeout: Duration,
-    ) -> Result<Self, LegError> {
-        let (stream, address) = dial(&destination.addresses, connect_timeout).await?;
-        let header = Header { dc: destination.dc, ..header };
-        let (wire, direct) = draw_header(header, to_client, fast_path);
-        let mut outbox = Outbox::default();
-        outbox.hold(&wire);
-        Ok(Self { stream, unproven: Some(Box::new(address)), direct, outbox })
-    }
-
-    /// The address of the data centre, as long as that has answered no request.
-    pub(crate) fn unproven(&self) -> Option<SocketAddr> {
-        self.unproven.as_deref().copied()
-    }
-
-    /// The data centre has answered; gives its address the first time.
-    pub(crate) fn proven(&mut self) -> Option<SocketAddr> {
-        self.unproven.take().map(|address| *address)
-    }
-
-    /// Sends decrypted frames of the client, which stand at `buf[stream]`; they are encrypted in place. Says how many
-    /// bytes the socket took; the rest waits.
+    /// Sends decrypted frames of the client, which stand at `buf[stream]` and may be written over. Says how many bytes
+    /// went on; the rest waits.
+    ///
+    /// # Errors
+    /// The session is over, for this reason.
     pub(crate) fn send(
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut [u8],
         stream: Range<usize>,
-    ) -> io::Result<usize> {
-        let frames = &mut buf[stream];
-        self.direct.to_dc(frames);
-        self.outbox.write(cx, &mut self.stream, frames)
+    ) -> Result<usize, CloseReason> {
+        match self {
+            Self::Direct(leg) => leg.send(cx, buf, stream).map_err(broken),
+            Self::Middle(leg) => leg.send(&buf[stream]),
+        }
     }
 
-    /// Offers the socket what waits; says how many bytes it took.
-    pub(crate) fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<usize> {
-        self.outbox.flush(cx, &mut self.stream)
+    /// Pushes what waits; says how many bytes went on.
+    ///
+    /// # Errors
+    /// The session is over, for this reason.
+    pub(crate) fn flush(&mut self, cx: &mut Context<'_>) -> Result<usize, CloseReason> {
+        match self {
+            Self::Direct(leg) => leg.flush(cx).map_err(broken),
+            // What has to end now does not wait until the client has taken what is there.
+            Self::Middle(leg) => match leg.poll_end(cx) {
+                Poll::Ready(Err(reason)) => Err(reason),
+                Poll::Ready(Ok(())) | Poll::Pending => Ok(0),
+            },
+        }
     }
 
     /// True when more can be sent without piling up.
-    pub(crate) const fn is_clear(&self) -> bool {
-        self.outbox.is_empty()
+    pub(crate) fn is_clear(&self) -> bool {
+        match self {
+            Self::Direct(leg) => leg.is_clear(),
+            Self::Middle(leg) => leg.is_clear(),
+        }
     }
 
-    /// Reads into `buf` what goes to the client, ready to be sent. 0 bytes: the data centre has closed.
-    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut read = ReadBuf::new(buf);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
-        let received = read.filled_mut();
-        self.direct.to_client(received);
-        Poll::Ready(Ok(received.len()))
+    /// Reads into `buf` what goes to the client, ready to be sent. 0 bytes: nothing more comes.
+    ///
+    /// # Errors
+    /// The session is over, for this reason.
+    pub(crate) fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<Result<usize, CloseReason>> {
+        match self {
+            Self::Direct(leg) => leg.poll_receive(cx, buf).map_err(broken),
+            Self::Middle(leg) => leg.poll_end(cx).map_ok(|()| 0),
+        }
+    }
+
+    /// Tells Telegram that the client sends nothing more.
+    pub(crate) fn end(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Self::Direct(leg) => leg.end(cx),
+            Self::Middle(leg) => leg.end(),
+        }
+    }
+
+    /// When something last came past the session; `None` when all comes through it, or nothing came so far.
+    pub(crate) fn heard(&self) -> Option<Moment> {
+        match self {
+            Self::Direct(_) => None,
+            Self::Middle(leg) => leg.heard(),
+        }
+    }
+
+    /// The address at the other end as far as it is of interest: of a middle proxy, or of a data centre that has answered
+    /// no request.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Direct(leg) => leg.unproven(),
+            Self::Middle(leg) => leg.address(),
+        }
+    }
+
+    /// The address of the data centre, as long as that has answered no request. A link is judged by its pool.
+    pub(crate) fn unproven(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Direct(leg) => leg.unproven(),
+            Self::Middle(_) => None,
+        }
+    }
+
+    /// The data centre has answered; gives its address the first time.
+    pub(crate) fn proven(&mut self) -> Option<SocketAddr> {
+        match self {
+            Self::Direct(leg) => leg.proven(),
+            Self::Middle(_) => None,
+        }
     }
 
     /// The socket, when what comes from it goes to the client as it is.
     pub(crate) const fn passing(&self) -> Option<&TcpStream> {
-        if self.direct.is_fast_path() { Some(&self.stream) } else { None }
-    }
-
-    /// Tells the data centre that the client sends nothing more.
-    pub(crate) fn end(&mut self, cx: &mut Context<'_>) {
-        // Never blocks on a TCP socket; an error shows in the next read.
-        let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
-    }
-}
-
-/// Draws random bytes until they make a header that looks like no other protocol.
-fn draw_header(header: Header, to_client: &CtrStream, fast_path: bool) -> ([u8; HEADER_LEN], Direct) {
-    loop {
-        if let Some(drawn) = Direct::open(&entropy::array(), header, to_client, fast_path) {
-            return drawn;
+        match self {
+            Self::Direct(leg) => leg.passing(),
+            Self::Middle(_) => None,
         }
     }
 }

@@ -1,9 +1,13 @@
 //! The ways to Telegram. A session has one [`Leg`] and does not know which kind.
 
 mod book;
+mod direct;
 mod health;
 mod leg;
+mod middle;
 
 pub(crate) use book::{Book, Destination};
+pub(crate) use direct::DirectLeg;
 pub(crate) use health::Health;
 pub(crate) use leg::Leg;
+pub(crate) use middle::{Endpoints, MiddleLeg, Passenger, Pool, Pools, Workbench};

@@ -36,9 +36,6 @@ impl Variables {
 
     /// Fills in what the flags leave open.
     pub(super) fn fill(self, overrides: &mut Overrides) -> Result<(), Failure> {
-        if self.tag.is_some() {
-            return Err(wrong("MTP_TAG", "is not yet supported: it comes with middle proxies"));
-        }
         if let (Some(port), true) = (&self.port, overrides.addresses.is_empty()) {
             let port = port.parse().ok().filter(|&port: &u16| port != 0);
             let port = port.ok_or_else(|| wrong("MTP_PORT", "is no port from 1 to 65535"))?;
@@ -47,6 +44,10 @@ impl Variables {
         if let (Some(secret), None) = (&self.secret, &overrides.secret) {
             let key = config::secret_key(secret).map_err(|error| wrong("MTP_SECRET", &error.to_string()))?;
             overrides.secret = Some(key);
+        }
+        if let (Some(tag), None) = (&self.tag, &overrides.ad_tag) {
+            let tag = config::ad_tag(tag).map_err(|error| wrong("MTP_TAG", &error.to_string()))?;
+            overrides.ad_tag = Some(tag);
         }
         if overrides.protocols.is_none() {
             overrides.protocols = self.protocols()?;
@@ -90,24 +91,28 @@ mod tests {
     }
 
     const SECRET: &str = "8f1d5b0c4e3a49719c2b7d60a5e4f312";
+    const TAG: &str = "5d0e2b7f9a1c4836be7d20c1f4a59e63";
 
     #[test]
     fn variables_fill_what_flags_leave_open() {
-        let both = [("MTP_PORT", "8443"), ("MTP_SECRET", SECRET)];
-        let from_variables = filled(&both, Overrides::default()).expect("settings");
+        let all = [("MTP_PORT", "8443"), ("MTP_SECRET", SECRET), ("MTP_TAG", TAG)];
+        let from_variables = filled(&all, Overrides::default()).expect("settings");
         assert_eq!(from_variables.addresses, [config::listen_address("[::]:8443").expect("an address")]);
         assert_eq!(from_variables.secret, config::secret_key(SECRET).ok());
+        assert_eq!(from_variables.ad_tag, config::ad_tag(TAG).ok());
         assert_eq!(from_variables.protocols, Some(Protocols::ALL));
 
         let flags = Overrides {
             addresses: vec![config::listen_address("127.0.0.1:1").expect("an address")],
             secret: config::secret_key("0b7c91d2e8f64a35bc1d7e90f2a3645c").ok(),
+            ad_tag: config::ad_tag("11f0a7c35d2e4b68907a6c5d4e3f2b1a").ok(),
             protocols: Some(Protocols::TLS),
             ..Overrides::default()
         };
-        let kept = filled(&both, flags.clone()).expect("settings");
+        let kept = filled(&all, flags.clone()).expect("settings");
         assert_eq!(kept.addresses, flags.addresses);
         assert_eq!(kept.secret, flags.secret);
+        assert_eq!(kept.ad_tag, flags.ad_tag);
         assert_eq!(kept.protocols, flags.protocols);
     }
 

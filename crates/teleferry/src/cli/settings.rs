@@ -32,15 +32,15 @@ pub(super) struct Flags {
     #[arg(long, value_name = "NAME", value_parser = config::domain)]
     domain: Option<HostName>,
 
-    /// Not yet supported
-    #[arg(long, value_name = "HEX", hide = true)]
+    /// The ad tag that Telegram's @MTProxybot gave out, 32 hex digits
+    #[arg(long, value_name = "HEX")]
     ad_tag: Option<String>,
 
     /// A kind of client to serve: tls, secure or classic; can be given several times
     #[arg(long, value_name = "KIND", value_parser = config::protocol)]
     protocol: Vec<Protocol>,
 
-    /// How clients are taken to Telegram: direct
+    /// How clients are taken to Telegram: auto, middle or direct
     #[arg(long, value_name = "MODE", value_parser = config::mode)]
     mode: Option<Mode>,
 
@@ -69,11 +69,6 @@ pub(super) enum Absent {
 impl Flags {
     /// Finds the settings.
     pub(super) fn settings(&self, absent: Absent) -> Result<Settings, Failure> {
-        if self.ad_tag.is_some() {
-            return Err(Failure::Usage(
-                "--ad-tag is not yet supported: it comes with middle proxies".to_owned(),
-            ));
-        }
         let variables = Variables::read(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
         let default_state_dir = state::default_directory(rustix::process::geteuid().is_root(), |name| {
             std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
@@ -95,23 +90,38 @@ impl Flags {
                 "there is no cover site: whoever is not a client has the connection closed, which tells a probe that this is no web server (set `cover.target` in a configuration file)".to_owned(),
             );
         }
+        settings.warnings.extend(tags_without_use(&settings.snapshot));
         Ok(settings)
     }
 
     fn overrides(&self) -> Result<Overrides, Failure> {
-        // Parsed here and not by clap, which would quote a wrong secret.
+        // Both parsed here and not by clap, which would quote what is wrong.
         let secret = self.secret.as_deref().map(config::secret_key).transpose();
         let secret = secret.map_err(|wrong| Failure::Usage(format!("the value of --secret {wrong}")))?;
+        let ad_tag = self.ad_tag.as_deref().map(config::ad_tag).transpose();
+        let ad_tag = ad_tag.map_err(|wrong| Failure::Usage(format!("the value of --ad-tag {wrong}")))?;
         let protocols = self.protocol.iter().fold(Protocols::NONE, |served, &one| served.with(one));
         Ok(Overrides {
             addresses: self.listen.clone(),
             secret,
+            ad_tag,
             domain: self.domain.clone(),
             protocols: (!self.protocol.is_empty()).then_some(protocols),
             mode: self.mode,
             state_dir: self.state_dir.clone(),
         })
     }
+}
+
+/// Only middle proxies take ad tags.
+fn tags_without_use(snapshot: &Snapshot) -> impl Iterator<Item = String> {
+    let direct = snapshot.telegram.mode == Mode::Direct;
+    snapshot.listeners.iter().filter(move |listener| direct && listener.ad_tag.is_some()).map(|listener| {
+        format!(
+            "the ad tag of listener `{}` is not used: direct mode cannot tell Telegram about it (set `telegram.mode` to \"auto\" or \"middle\")",
+            listener.name
+        )
+    })
 }
 
 /// Flags come first, then container variables, then what an earlier start made up.

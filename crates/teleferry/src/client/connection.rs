@@ -49,6 +49,11 @@ impl Connection {
         self.id
     }
 
+    /// The other end's address.
+    pub(super) const fn address(&self) -> Peer {
+        self.peer
+    }
+
     /// The other end's address as it may be logged.
     pub(crate) fn peer(&self) -> Masked {
         Masked::new(self.peer, self.shard.settings().log.mask_addresses)

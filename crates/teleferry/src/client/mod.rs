@@ -4,22 +4,21 @@ mod connection;
 mod door;
 mod key_share;
 mod relay;
+mod route;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use tokio::task::spawn_local;
-use tracing::warn;
 
 pub(crate) use connection::Connection;
 pub(crate) use door::Door;
 pub(crate) use key_share::x25519_public;
 
-use crate::backend::Leg;
-use crate::clock;
 use crate::cover;
 use crate::listen::Place;
-use crate::net::{Peer, Stream};
-use crate::observe::{CloseReason, Kind, Protocol};
+use crate::net::{ClientSide, Peer, Stream};
+use crate::observe::Protocol;
 use crate::shard::{Listener, Shard};
 use door::{Client, Outcome};
 use relay::Relay;
@@ -47,55 +46,25 @@ async fn serve(mut connection: Connection, mut stream: Stream) {
 
 /// Takes a proven client to Telegram.
 async fn carry(mut connection: Connection, stream: Stream, client: Client) {
-    let counters = Rc::clone(connection.listener());
-    let counters = &counters.counters;
-    counters.client(Protocol::new(client.header.framing, client.records.is_some()));
-    let leg = match open_leg(&connection, &client).await {
-        Ok(leg) => leg,
+    let tls = client.records.is_some();
+    connection.listener().counters.client(Protocol::new(client.header.framing, tls));
+    let held = connection.shard().shared.memory.part();
+    let side = Rc::new(RefCell::new(ClientSide::new(stream, tls, held)));
+    match route::open(&connection, &client, &side).await {
+        Ok(leg) => {
+            let (relay, early) = Relay::new(connection, side, client, leg);
+            relay::run(relay, early).await;
+        }
         Err(reason) => {
             connection.ended(reason);
-            cover::farewell(&connection, stream).await;
-            return;
-        }
-    };
-    counters.dc_connected.add(1);
-    let (relay, early) = Relay::new(connection, stream, client, leg);
-    relay::run(relay, early).await;
-}
-
-async fn open_leg(connection: &Connection, client: &Client) -> Result<Leg, CloseReason> {
-    let shard = connection.shard();
-    let counters = &connection.listener().counters;
-    let settings = &shard.settings().telegram;
-    let destination = shard.shared.book.look_up(client.header.dc);
-    if destination.as_ref().is_none_or(|destination| destination.unknown) {
-        counters.dc_unknown.add(1);
-        if let Some(more) = shard.throttles.dc_unknown.pass(clock::now()) {
-            warn!(session = connection.id(), dc = %client.header.dc, more, "a client asks for an unknown data centre");
+            farewell(&connection, side).await;
         }
     }
-    let Some(mut destination) = destination else { return Err(CloseReason::proxy(Kind::DcUnknown)) };
-    shard.health.sort(&mut destination.addresses, clock::now());
-    let opening = Leg::open(
-        &destination,
-        client.header,
-        &client.to_client,
-        settings.fast_path,
-        settings.connect_timeout,
-    );
-    match connection.alarm().within(opening).await {
-        Ok(Ok(leg)) => Ok(leg),
-        Ok(Err(error)) => {
-            for &address in &destination.addresses {
-                shard.health.failed(address, clock::now());
-            }
-            counters.dc_unreachable.add(1);
-            if let Some(more) = shard.throttles.dc_unreachable.pass(clock::now()) {
-                let error = error.last.map_or_else(|| "no address to try".into(), |error| error.to_string());
-                warn!(session = connection.id(), dc = %destination.dc, error, more, "a data centre cannot be reached");
-            }
-            Err(CloseReason::telegram(Kind::Unreachable))
-        }
-        Err(expiry) => Err(connection.expired(expiry, CloseReason::telegram(Kind::Unreachable))),
+}
+
+/// Ends a client's connection in order. Nobody else may use its socket any more.
+async fn farewell(connection: &Connection, side: Rc<RefCell<ClientSide>>) {
+    if let Some(side) = Rc::into_inner(side) {
+        cover::farewell(connection, side.into_inner().into_stream()).await;
     }
 }

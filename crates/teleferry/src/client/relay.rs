@@ -6,33 +6,29 @@
 
 mod splice;
 
-use std::io::{self, IoSlice};
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use teleferry_proto::fake_tls::record::{self, RecordError};
+use teleferry_proto::fake_tls::record::RecordError;
 use teleferry_proto::session::{HEADROOM, Received, Session, SessionError};
 use teleferry_proto::transport::FrameError;
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::task::spawn_local;
 use tracing::warn;
 
-use super::Connection;
 use super::door::Client;
+use super::{Connection, farewell};
 use crate::backend::Leg;
 use crate::clock;
-use crate::cover;
-use crate::net::{Outbox, Stream};
+use crate::net::{ClientSide, PIECE};
 use crate::observe::{CloseReason, Kind, Side};
-use crate::shard::take_turns;
+use crate::shard::{Expiry, take_turns};
 use splice::Bulk;
 
-/// TLS records towards the client that one read can fill.
-const RECORDS: usize = 4;
-/// Bytes read at once: full TLS records towards the client.
-const READ: usize = RECORDS * record::MAX_RECORD;
+/// Bytes read at once: what is sent to a client at once.
+const READ: usize = PIECE;
 /// Bytes copied in one direction before other sessions have their turn. More would not be cheaper, and whoever waits
 /// meanwhile notices it.
 const TURN: usize = READ;
@@ -42,13 +38,10 @@ const HALF_CLOSED: Duration = Duration::from_secs(10);
 /// An established session.
 #[derive(Debug)]
 pub(super) struct Relay {
-    client: Stream,
-    /// What the client does not take yet.
-    to_client: Outbox,
+    /// The client's socket; a leg may write to it too.
+    client: Rc<RefCell<ClientSide>>,
     /// Bulk on its way to the client; see [`splice`].
     bulk: Option<Box<Bulk>>,
-    /// The client's stream is wrapped in TLS records.
-    tls: bool,
     session: Session,
     leg: Leg,
     /// Client → Telegram.
@@ -85,13 +78,15 @@ enum Stage {
 impl Relay {
     /// A session between a client that proved itself and the leg that was opened for it. Gives back the bytes that came
     /// with the client's header, for [`start`](Self::start).
-    pub(super) fn new(connection: Connection, stream: Stream, client: Client, leg: Leg) -> (Self, Vec<u8>) {
-        let tls = client.records.is_some();
+    pub(super) fn new(
+        connection: Connection,
+        side: Rc<RefCell<ClientSide>>,
+        client: Client,
+        leg: Leg,
+    ) -> (Self, Vec<u8>) {
         let relay = Self {
-            client: stream,
-            to_client: Outbox::default(),
+            client: side,
             bulk: None,
-            tls,
             session: Session::new(client.header.framing, client.from_client, client.records),
             leg,
             up: Way::Open,
@@ -106,13 +101,17 @@ impl Relay {
     async fn end(mut self, reason: CloseReason) {
         self.connection.ended(reason);
         if reason.is_misbehaviour() {
-            cover::farewell(&self.connection, self.client).await;
+            drop(self.leg);
+            farewell(&self.connection, self.client).await;
         }
     }
 
     /// Relays until one side ends it or breaks the rules.
     fn relay(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         if let Poll::Ready(expiry) = self.connection.alarm().poll(cx) {
+            if expiry == Expiry::Deadline && self.was_heard() {
+                return self.relay(cx);
+            }
             return Poll::Ready(self.connection.expired(expiry, self.late()));
         }
         let shard = Rc::clone(self.connection.shard());
@@ -149,7 +148,7 @@ impl Relay {
     fn pump_up(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<bool, CloseReason> {
         let mut moved = 0;
         loop {
-            let sent = self.leg.flush(cx).map_err(|_| CloseReason::telegram(Kind::Reset))?;
+            let sent = self.leg.flush(cx)?;
             self.counters().to_telegram.add(sent as u64);
             if !self.leg.is_clear() || self.up == Way::Ended {
                 break;
@@ -164,19 +163,17 @@ impl Relay {
                 break;
             }
             let data = HEADROOM..HEADROOM + READ;
-            let mut read = ReadBuf::new(&mut scratch[data.clone()]);
-            match Pin::new(&mut self.client).poll_read(cx, &mut read) {
+            let read = self.client.borrow_mut().poll_read(cx, &mut scratch[data.clone()]);
+            match read {
                 Poll::Pending => break,
                 Poll::Ready(Err(_)) => return Err(CloseReason::client(Kind::Reset)),
-                Poll::Ready(Ok(())) => match read.filled().len() {
-                    0 => self.up = Way::Ending,
-                    n => {
-                        moved += n;
-                        let data = data.start..data.start + n;
-                        let received = self.session.receive(scratch, data).map_err(misbehaviour)?;
-                        self.forward(cx, scratch, received)?;
-                    }
-                },
+                Poll::Ready(Ok(0)) => self.up = Way::Ending,
+                Poll::Ready(Ok(n)) => {
+                    moved += n;
+                    let data = data.start..data.start + n;
+                    let received = self.session.receive(scratch, data).map_err(misbehaviour)?;
+                    self.forward(cx, scratch, received)?;
+                }
             }
         }
         self.counters().from_client.add(moved as u64);
@@ -191,7 +188,7 @@ impl Relay {
         received: Received,
     ) -> Result<(), CloseReason> {
         let Received { stream, messages, filtered } = received;
-        let sent = self.leg.send(cx, buf, stream).map_err(|_| CloseReason::telegram(Kind::Reset))?;
+        let sent = self.leg.send(cx, buf, stream)?;
         let counters = self.counters();
         counters.to_telegram.add(sent as u64);
         counters.messages.add(u64::from(messages));
@@ -203,27 +200,27 @@ impl Relay {
         Ok(())
     }
 
-    /// Telegram → client. Says whether anything moved.
+    /// Telegram → client, as far as it comes through the session. Says whether anything moved.
     fn pump_down(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<bool, CloseReason> {
-        let mut moved = 0;
+        let reset = |_| CloseReason::client(Kind::Reset);
+        let client = Rc::clone(&self.client);
+        let client = &mut *client.borrow_mut();
+        let (mut moved, mut flushed) = (0, 0);
         loop {
-            let sent =
-                self.to_client.flush(cx, &mut self.client).map_err(|_| CloseReason::client(Kind::Reset))?;
-            self.counters().to_client.add(sent as u64);
-            if !self.to_client.is_empty() || self.down == Way::Ended {
+            flushed += client.flush(cx).map_err(reset)?;
+            if client.waiting() > 0 || self.down == Way::Ended {
                 break;
             }
             if self.down == Way::Ending {
                 // When the client has ended too, the close that follows says it all.
                 if self.up != Way::Ended {
-                    // Never blocks on a TCP socket; an error shows in the next read.
-                    let _ = Pin::new(&mut self.client).poll_shutdown(cx);
+                    client.end(cx);
                 }
                 self.down = Way::Ended;
                 break;
             }
             if self.bulk.is_some() {
-                moved += self.move_bulk(cx)?;
+                moved += self.move_bulk(cx, client)?;
                 if self.bulk.is_some() {
                     break;
                 }
@@ -235,13 +232,11 @@ impl Relay {
             }
             match self.leg.poll_receive(cx, &mut scratch[..READ]) {
                 Poll::Pending => break,
-                Poll::Ready(Err(_)) => return Err(CloseReason::telegram(Kind::Reset)),
+                Poll::Ready(Err(reason)) => return Err(reason),
                 Poll::Ready(Ok(0)) => self.down = Way::Ending,
                 Poll::Ready(Ok(n)) => {
                     moved += n;
-                    let sent = self
-                        .send_to_client(cx, &scratch[..n])
-                        .map_err(|_| CloseReason::client(Kind::Reset))?;
+                    let sent = client.send(cx, &scratch[..n]).map_err(reset)?;
                     self.counters().to_client.add(sent as u64);
                     if n == READ {
                         self.begin_bulk();
@@ -249,29 +244,12 @@ impl Relay {
                 }
             }
         }
+        self.counters().to_client.add(flushed as u64);
         if moved > 0 {
             self.counters().from_telegram.add(moved as u64);
             self.answered();
         }
-        Ok(moved > 0)
-    }
-
-    /// Sends bytes of the stream, with fake TLS between record headers; nothing is copied.
-    fn send_to_client(&mut self, cx: &mut Context<'_>, stream: &[u8]) -> io::Result<usize> {
-        if !self.tls {
-            return self.to_client.write(cx, &mut self.client, stream);
-        }
-        let contents = || stream.chunks(record::MAX_RECORD);
-        let mut headers = [[0; record::HEADER_LEN]; RECORDS];
-        for (header, content) in headers.iter_mut().zip(contents()) {
-            *header = record::header(content.len());
-        }
-        let mut slices = [IoSlice::new(&[]); 2 * RECORDS];
-        for (pair, (header, content)) in slices.chunks_exact_mut(2).zip(headers.iter().zip(contents())) {
-            pair.copy_from_slice(&[IoSlice::new(header), IoSlice::new(content)]);
-        }
-        let used = 2 * contents().len();
-        self.to_client.write_vectored(cx, &mut self.client, &mut slices[..used])
+        Ok(moved + flushed > 0)
     }
 
     /// The data centre has said something.
@@ -282,6 +260,14 @@ impl Relay {
         if let Some(address) = self.leg.proven() {
             self.connection.shard().health.answered(address);
         }
+    }
+
+    /// Whether something came past this task since the deadline was set; then there is a new one.
+    fn was_heard(&mut self) -> bool {
+        let Some(heard) = self.leg.heard() else { return false };
+        self.answered();
+        self.stage == Stage::Flowing
+            && self.connection.alarm().set_since(heard, self.connection.shard().settings().relay.idle_timeout)
     }
 
     /// The data centre took the first request and did not answer it.
@@ -344,7 +330,7 @@ impl Relay {
         if let Some(more) = shard.throttles.dc_silent.pass(clock::now()) {
             warn!(
                 session = self.connection.id(),
-                address = ?self.leg.unproven(),
+                address = ?self.leg.address(),
                 more,
                 "a data centre accepted the connection and answered nothing"
             );

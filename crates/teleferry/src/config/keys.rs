@@ -98,9 +98,7 @@ const fn later_section(name: &'static str, repeated: bool, with: &'static str) -
     Section { name, repeated, meaning: "", status: Planned(with), keys: &[] }
 }
 
-const MIDDLE: &str = "middle proxies";
 const DOOR: &str = "protection at the door";
-const DATA_PLANE: &str = "bounded queues";
 const CHANGE: &str = "changes at run time";
 const SPLIT: &str = "split operation";
 
@@ -172,7 +170,12 @@ pub const SECTIONS: &[Section] = &[
                 Value::Example("{ alice = \"<32 hex digits>\" }"),
                 "Named secrets, beside the base secret or instead of it.",
             ),
-            later("ad_tag", MIDDLE),
+            key(
+                "ad_tag",
+                "ad tag",
+                Value::Example("\"<32 hex digits>\""),
+                "The tag that Telegram's @MTProxybot gives out: clients of this listener see the channel it promotes. It needs middle proxies.",
+            ),
             key(
                 "protocols",
                 "list of tls, secure, classic",
@@ -252,7 +255,12 @@ pub const SECTIONS: &[Section] = &[
                 Value::Default("\"20m\""),
                 "How long a connection may carry nothing before it is closed.",
             ),
-            later("filter_server_errors", MIDDLE),
+            key(
+                "filter_server_errors",
+                "off, first or on",
+                Value::Default("\"first\""),
+                "Which errors of Telegram's transport are kept from clients: none, those before the first answer, or all.",
+            ),
         ],
     },
     Section {
@@ -277,7 +285,28 @@ pub const SECTIONS: &[Section] = &[
             ),
         ],
     },
-    later_section("limits", false, DATA_PLANE),
+    Section {
+        name: "limits",
+        repeated: false,
+        meaning: "Ceilings for what waits in memory.",
+        status: Built,
+        keys: &[
+            key(
+                "client_queue",
+                "size",
+                Value::Default("\"8MiB\""),
+                "Bytes that may wait for one slow client; over it that client alone is closed.",
+            ),
+            key(
+                "memory",
+                "size",
+                Value::Default("\"512MiB\""),
+                "Bytes that may wait for all clients; over it reading from Telegram pauses.",
+            ),
+            later("handshakes", DOOR),
+            later("new_per_second", DOOR),
+        ],
+    },
     later_section("replay", false, DOOR),
     later_section("sni_secrets", false, DOOR),
     later_section("policy", true, DOOR),
@@ -294,9 +323,9 @@ const TELEGRAM: Section = Section {
     keys: &[
         key(
             "mode",
-            "direct",
-            Value::Default("\"direct\""),
-            "How clients are taken to Telegram: direct opens one connection to a data centre for each client.",
+            "auto, middle or direct",
+            Value::Default("\"auto\""),
+            "How clients are taken to Telegram: middle shares a few links to Telegram's middle proxies, direct opens one connection to a data centre for each client, and auto goes direct where middle proxies cannot be used and no ad tag needs them.",
         ),
         key(
             "fast_path",
@@ -329,15 +358,60 @@ const TELEGRAM: Section = Section {
             Value::Default("\"20s\""),
             "How long a data centre may leave a client's first request unanswered before it is given up.",
         ),
-        later("proxy_secret_url", MIDDLE),
-        later("proxy_config_url", MIDDLE),
-        later("proxy_config_v6_url", MIDDLE),
-        later("refresh", MIDDLE),
-        later("http_timeout", MIDDLE),
-        later("external_ip", MIDDLE),
-        later("ip_lookup", MIDDLE),
-        later("links_per_dc", MIDDLE),
-        later("clients_per_link", MIDDLE),
-        later("crc32c", MIDDLE),
+        key(
+            "proxy_secret_url",
+            "URL",
+            Value::Default("\"https://core.telegram.org/getProxySecret\""),
+            "Where the secret shared with middle proxies is published.",
+        ),
+        key(
+            "proxy_config_url",
+            "URL",
+            Value::Default("\"https://core.telegram.org/getProxyConfig\""),
+            "Where the IPv4 addresses of middle proxies are published.",
+        ),
+        key(
+            "proxy_config_v6_url",
+            "URL",
+            Value::Default("\"https://core.telegram.org/getProxyConfigV6\""),
+            "Where their IPv6 addresses are published.",
+        ),
+        key(
+            "refresh",
+            "duration",
+            Value::Default("\"1h\""),
+            "How often what Telegram publishes is fetched anew, give or take a tenth.",
+        ),
+        key("http_timeout", "duration", Value::Default("\"10s\""), "For each of these requests as a whole."),
+        key(
+            "external_ip",
+            "address or list of addresses",
+            Value::Example("[\"203.0.113.7\"]"),
+            "The address under which Telegram sees this machine, one IPv4 and one IPv6 at most; for machines behind NAT.",
+        ),
+        key(
+            "ip_lookup",
+            "URL or list of URLs",
+            Value::Default("[\"https://api.ipify.org\", \"https://ipv4.icanhazip.com\"]"),
+            "Services that answer with the caller's address. They are asked in turn, and only when this machine's own address is private and `external_ip` does not say; [] asks nobody.",
+        ),
+        key(
+            "links_per_dc",
+            "number",
+            Value::Default("2"),
+            "Links to the middle proxies of a data centre that are kept ready, in the whole process.",
+        ),
+        key(
+            "clients_per_link",
+            "number",
+            Value::Default("300"),
+            "Clients on a link before another one is opened.",
+        ),
+        key(
+            "crc32c",
+            "true or false",
+            Value::Default("true"),
+            "Whether middle proxies are offered the checksum that processors compute fastest.",
+        ),
     ],
 };

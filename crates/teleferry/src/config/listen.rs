@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, SecretKey};
 use toml::Spanned;
 
@@ -13,14 +14,14 @@ use super::snapshot::{ListenAddress, Listener, NamedSecret, Protocol, Protocols}
 use super::table::{Given, Table, string, told};
 use super::value::{self, Wrong};
 
-/// A listener as it stands in the file, each value checked by itself.
-#[derive(Debug)]
+/// A listener as it stands in the file, each value checked by itself. No `Debug`: an ad tag is not shown.
 pub(super) struct Typed {
     pub(super) span: Option<Range<usize>>,
     name: Given<String>,
     addresses: Given<Vec<Spanned<ListenAddress>>>,
     secrets: Vec<(Option<Range<usize>>, NamedSecret)>,
     secret_is_wrong: bool,
+    ad_tag: Given<AdTag>,
     protocols: Given<Protocols>,
     domain: Given<HostName>,
     max_connections: Given<usize>,
@@ -38,6 +39,7 @@ impl Typed {
             addresses: table.texts("address", problems, value::listen_address),
             secrets,
             secret_is_wrong,
+            ad_tag: table.text("ad_tag", problems, value::ad_tag),
             protocols: read_protocols(table, problems),
             domain: table.text("domain", problems, value::domain),
             max_connections: table.number("max_connections", problems, 1..=MAX_CONNECTIONS),
@@ -52,6 +54,7 @@ impl Typed {
             addresses: Given::No,
             secrets: Vec::new(),
             secret_is_wrong: false,
+            ad_tag: Given::No,
             protocols: Given::No,
             domain: Given::No,
             max_connections: Given::No,
@@ -67,6 +70,9 @@ impl Typed {
         if let Some(key) = &overrides.secret {
             self.secrets = vec![(None, NamedSecret { name: None, key: key.clone() })];
             self.secret_is_wrong = false;
+        }
+        if let Some(tag) = overrides.ad_tag {
+            self.ad_tag = Given::Yes(Spanned::new(0..0, tag));
         }
         if let Some(protocols) = overrides.protocols {
             self.protocols = Given::Yes(Spanned::new(0..0, protocols));
@@ -112,6 +118,7 @@ impl Typed {
                 .map(Spanned::into_inner)
                 .collect(),
             secrets: self.secrets.into_iter().map(|(_, secret)| secret).collect(),
+            ad_tag: self.ad_tag.value(),
             protocols: self.protocols.or(Protocols::TLS),
             domain: self.domain.value(),
             max_connections: self.max_connections.or(DEFAULT_MAX_CONNECTIONS),

@@ -17,27 +17,30 @@ mod value;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
+use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, SecretKey};
 use toml::de::DeTable;
 
 pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
 pub use problem::Problems;
 pub use snapshot::{
-    AddressPreference, Cover, CoverTarget, Handshake, ListenAddress, Listener, Log, LogFormat, Mode,
-    NamedSecret, Protocol, Protocols, Relay, Server, Snapshot, Telegram,
+    AddressPreference, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
+    Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, Relay, Server, Snapshot, Telegram,
 };
-pub use value::{Wrong, domain, listen_address, mode, protocol, secret_key};
+pub use value::{Wrong, ad_tag, domain, listen_address, mode, protocol, secret_key};
 
 use problem::Problem;
 use table::Table;
 
-/// What the command line says; it wins over the file.
-#[derive(Debug, Clone, Default)]
+/// What the command line says; it wins over the file. No `Debug`: an ad tag is not shown.
+#[derive(Clone, Default)]
 pub struct Overrides {
     /// Addresses of the one listener.
     pub addresses: Vec<ListenAddress>,
     /// Its base secret.
     pub secret: Option<SecretKey>,
+    /// Its ad tag.
+    pub ad_tag: Option<AdTag>,
     /// Its domain.
     pub domain: Option<HostName>,
     /// The kinds of client it serves.
@@ -145,6 +148,7 @@ impl Source<'_> {
             cover,
             handshake: sections::handshake(&Table::in_root(root, "handshake"), problems),
             relay: sections::relay(&Table::in_root(root, "relay"), problems),
+            limits: sections::limits(&Table::in_root(root, "limits"), problems),
             log: sections::log(&Table::in_root(root, "log"), problems),
         }
     }
@@ -166,7 +170,7 @@ impl Source<'_> {
             if let [only] = typed.as_mut_slice() {
                 only.override_with(overrides);
             } else {
-                let title = "--listen, --secret, --domain and --protocol do not say which listener they mean";
+                let title = "--listen, --secret, --ad-tag, --domain and --protocol do not say which listener they mean";
                 problems
                     .push(Problem::new(None, title).help("leave them out: the file has several listeners"));
             }
@@ -185,6 +189,7 @@ impl Overrides {
     const fn change_a_listener(&self) -> bool {
         !self.addresses.is_empty()
             || self.secret.is_some()
+            || self.ad_tag.is_some()
             || self.domain.is_some()
             || self.protocols.is_some()
     }

@@ -1,19 +1,21 @@
 //! The sections other than `[[listen]]`: their defaults and bounds.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use hyper::Uri;
 use teleferry_proto::dc::DcId;
+use toml::Spanned;
 use toml::de::DeValue;
 
 use super::problem::Problem;
 use super::snapshot::{
-    AddressPreference, Cover, CoverTarget, Handshake, ListenAddress, Listener, Log, LogFormat, Mode, Relay,
-    Server, Telegram,
+    AddressPreference, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
+    Listener, Log, LogFormat, Mode, Relay, Server, Telegram,
 };
-use super::table::{self, Table, expected, integer};
+use super::table::{self, Given, Table, expected, integer};
 use super::value::{self, Wrong};
 
 pub(super) fn server(
@@ -39,8 +41,11 @@ pub(super) fn server(
 pub(super) fn telegram(table: &Table<'_>, problems: &mut Vec<Problem>) -> Telegram {
     let dc = addresses_by_dc(table, problems);
     let default_dc = table.read("default_dc", problems, |value| default_dc(value, &dc));
+    let url = |key, default, problems: &mut _| {
+        table.text(key, problems, value::url).value().unwrap_or_else(|| Uri::from_static(default))
+    };
     Telegram {
-        mode: table.text("mode", problems, value::mode).or(Mode::Direct),
+        mode: table.text("mode", problems, value::mode).or(Mode::Auto),
         fast_path: table.flag("fast_path", problems).or(true),
         dc,
         default_dc: default_dc.or(Some(DEFAULT_DC)),
@@ -52,6 +57,20 @@ pub(super) fn telegram(table: &Table<'_>, problems: &mut Vec<Problem>) -> Telegr
             .or(AddressPreference::Ipv4),
         connect_timeout: table.duration("connect_timeout", problems, &(SHORTEST..=5 * MINUTE)).or(5 * SECOND),
         answer_timeout: table.duration("answer_timeout", problems, &(SHORTEST..=HOUR)).or(20 * SECOND),
+        proxy_secret_url: url("proxy_secret_url", "https://core.telegram.org/getProxySecret", problems),
+        proxy_config_url: url("proxy_config_url", "https://core.telegram.org/getProxyConfig", problems),
+        proxy_config_v6_url: url(
+            "proxy_config_v6_url",
+            "https://core.telegram.org/getProxyConfigV6",
+            problems,
+        ),
+        refresh: table.duration("refresh", problems, &(SECOND..=30 * DAY)).or(HOUR),
+        http_timeout: table.duration("http_timeout", problems, &(SHORTEST..=5 * MINUTE)).or(10 * SECOND),
+        external_ip: external_ip(table, problems),
+        ip_lookup: ip_lookup(table, problems),
+        links_per_dc: table.number("links_per_dc", problems, 1..=MAX_LINKS).or(2),
+        clients_per_link: table.number("clients_per_link", problems, 1..=MAX_CONNECTIONS).or(300),
+        crc32c: table.flag("crc32c", problems).or(true),
     }
 }
 
@@ -62,7 +81,7 @@ fn addresses_by_dc(table: &Table<'_>, problems: &mut Vec<Problem>) -> BTreeMap<i
         let addresses = table::texts(&path, value, problems, value::dc_address);
         match id.get_ref().parse::<i16>() {
             Ok(number) if number != 0 => {
-                by_dc.insert(number, addresses.into_iter().map(toml::Spanned::into_inner).collect());
+                by_dc.insert(number, addresses.into_iter().map(Spanned::into_inner).collect());
             }
             Ok(_) | Err(_) => problems.push(
                 Problem::new(Some(id.span()), format!("`{path}` names no data centre"))
@@ -85,6 +104,30 @@ fn default_dc(value: &DeValue<'_>, dc: &BTreeMap<i16, Vec<SocketAddr>>) -> Resul
             })
         }
         _ => Err(expected("a whole number or \"none\"", value)),
+    }
+}
+
+/// One address of each family at most.
+fn external_ip(table: &Table<'_>, problems: &mut Vec<Problem>) -> ExternalIp {
+    let mut external = ExternalIp::default();
+    for ip in table.texts("external_ip", problems, value::external_ip).value().unwrap_or_default() {
+        let (family, double) = match *ip.get_ref() {
+            IpAddr::V4(v4) => ("IPv4", external.v4.replace(v4).is_some()),
+            IpAddr::V6(v6) => ("IPv6", external.v6.replace(v6).is_some()),
+        };
+        if double {
+            let wrong = Wrong::new(format!("has two {family} addresses"))
+                .help("name the one from which connections to Telegram come");
+            problems.push(table::told("telegram.external_ip", ip.span(), wrong));
+        }
+    }
+    external
+}
+
+fn ip_lookup(table: &Table<'_>, problems: &mut Vec<Problem>) -> Vec<Uri> {
+    match table.texts_or_none("ip_lookup", problems, value::url) {
+        Given::Yes(services) => services.into_inner().into_iter().map(Spanned::into_inner).collect(),
+        Given::No | Given::Wrong => IP_LOOKUP.map(Uri::from_static).into(),
     }
 }
 
@@ -127,7 +170,20 @@ pub(super) fn handshake(table: &Table<'_>, problems: &mut Vec<Problem>) -> Hands
 }
 
 pub(super) fn relay(table: &Table<'_>, problems: &mut Vec<Problem>) -> Relay {
-    Relay { idle_timeout: table.duration("idle_timeout", problems, &(SECOND..=7 * DAY)).or(20 * MINUTE) }
+    let filters = ErrorFilter::ALL.map(|filter| (filter.name(), filter));
+    Relay {
+        idle_timeout: table.duration("idle_timeout", problems, &(SECOND..=7 * DAY)).or(20 * MINUTE),
+        filter_server_errors: table
+            .text("filter_server_errors", problems, |text| value::one_of(text, &filters))
+            .or(ErrorFilter::First),
+    }
+}
+
+pub(super) fn limits(table: &Table<'_>, problems: &mut Vec<Problem>) -> Limits {
+    Limits {
+        client_queue: table.size("client_queue", problems, SMALLEST_QUEUE..=MAX_MEMORY).or(8 * MIB),
+        memory: table.size("memory", problems, MIB..=MAX_MEMORY).or(512 * MIB),
+    }
 }
 
 pub(super) fn log(table: &Table<'_>, problems: &mut Vec<Problem>) -> Log {
@@ -147,6 +203,27 @@ pub(super) fn log(table: &Table<'_>, problems: &mut Vec<Problem>) -> Log {
     }
 }
 
+/// What holds when the section is left out.
+impl Default for Telegram {
+    fn default() -> Self {
+        telegram(&Table::absent("telegram"), &mut Vec::new())
+    }
+}
+
+/// What holds when the section is left out.
+impl Default for Relay {
+    fn default() -> Self {
+        relay(&Table::absent("relay"), &mut Vec::new())
+    }
+}
+
+/// What holds when the section is left out.
+impl Default for Limits {
+    fn default() -> Self {
+        limits(&Table::absent("limits"), &mut Vec::new())
+    }
+}
+
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -163,6 +240,20 @@ pub(super) const MAX_CONNECTIONS: usize = 16_000_000;
 
 /// For a listener and for all of them.
 pub(super) const DEFAULT_MAX_CONNECTIONS: usize = 65_536;
+
+/// More links than the middle proxies of a data centre have use for.
+const MAX_LINKS: usize = 1000;
+
+const MIB: usize = 1 << 20;
+
+/// Less than this holds no packet of a file transfer.
+const SMALLEST_QUEUE: usize = 64 << 10;
+
+/// More memory than any machine has.
+const MAX_MEMORY: usize = 1 << 44;
+
+/// Services that have told callers their address for years, each by its own people.
+const IP_LOOKUP: [&str; 2] = ["https://api.ipify.org", "https://ipv4.icanhazip.com"];
 
 /// The data centre that most accounts live on.
 const DEFAULT_DC: i16 = 2;

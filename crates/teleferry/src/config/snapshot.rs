@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper::Uri;
+use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, SecretKey};
 
 /// One complete, valid set of settings. It never changes: new settings are a new snapshot.
@@ -23,6 +25,8 @@ pub struct Snapshot {
     pub handshake: Handshake,
     /// Proven connections.
     pub relay: Relay,
+    /// Ceilings for what waits in memory.
+    pub limits: Limits,
     /// What is told, and how.
     pub log: Log,
 }
@@ -43,7 +47,7 @@ pub struct Server {
 }
 
 /// `[[listen]]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Its name in logs and metrics; no other listener has it.
     pub name: String,
@@ -51,6 +55,8 @@ pub struct Listener {
     pub addresses: Vec<ListenAddress>,
     /// At least one; no key is twice in it.
     pub secrets: Vec<NamedSecret>,
+    /// The tag that middle proxies are told with its clients' messages.
+    pub ad_tag: Option<AdTag>,
     /// The kinds of client it serves; at least one.
     pub protocols: Protocols,
     /// The domain of its `ee` links; always there when fake TLS is served.
@@ -107,14 +113,47 @@ pub struct Telegram {
     pub connect_timeout: Duration,
     /// Until the first answer to the first request.
     pub answer_timeout: Duration,
+    /// Where the secret shared with middle proxies is published: `http` or `https`, like all URLs here.
+    pub proxy_secret_url: Uri,
+    /// Where the IPv4 addresses of middle proxies are published.
+    pub proxy_config_url: Uri,
+    /// Where their IPv6 addresses are published.
+    pub proxy_config_v6_url: Uri,
+    /// Between two fetches of what Telegram publishes.
+    pub refresh: Duration,
+    /// For one fetch as a whole.
+    pub http_timeout: Duration,
+    /// The addresses under which Telegram sees this machine, as far as the operator says.
+    pub external_ip: ExternalIp,
+    /// Services that tell the caller's address, in the order to ask them; empty: nobody is asked.
+    pub ip_lookup: Vec<Uri>,
+    /// Links to the middle proxies of a data centre that are kept ready, in the whole process.
+    pub links_per_dc: usize,
+    /// Clients on a link before another one is opened.
+    pub clients_per_link: usize,
+    /// Whether middle proxies are offered CRC-32C.
+    pub crc32c: bool,
+}
+
+/// The addresses under which others see this machine, by family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ExternalIp {
+    /// The IPv4 one.
+    pub v4: Option<Ipv4Addr>,
+    /// The IPv6 one.
+    pub v6: Option<Ipv6Addr>,
 }
 
 /// How clients are taken to Telegram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
+    /// Middle proxies, and direct where they cannot be used.
+    Auto,
     /// One connection to a data centre for each client.
     Direct,
+    /// Middle proxies alone: many clients over few links.
+    Middle,
 }
 
 /// Which of a data centre's addresses are used, and in which order.
@@ -164,6 +203,28 @@ pub struct Handshake {
 pub struct Relay {
     /// How long a connection may carry nothing.
     pub idle_timeout: Duration,
+    /// Which errors of Telegram's transport are kept from clients.
+    pub filter_server_errors: ErrorFilter,
+}
+
+/// Which errors of Telegram's transport are kept from clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorFilter {
+    /// None.
+    Off,
+    /// Those before the first answer.
+    First,
+    /// All.
+    On,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes that may wait for one client.
+    pub client_queue: usize,
+    /// Bytes that may wait for all clients.
+    pub memory: usize,
 }
 
 /// `[log]`
@@ -247,6 +308,20 @@ impl Protocol {
     }
 }
 
+impl fmt::Debug for Listener {
+    /// Everything but the ad tag, which is shown to nobody.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener")
+            .field("name", &self.name)
+            .field("addresses", &self.addresses)
+            .field("secrets", &self.secrets)
+            .field("protocols", &self.protocols)
+            .field("domain", &self.domain)
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -268,11 +343,38 @@ impl fmt::Display for CoverTarget {
 }
 
 impl Mode {
+    /// Every mode, the default one first.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Middle, Self::Direct];
+
     /// Its name in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::Direct => "direct",
+            Self::Middle => "middle",
+        }
+    }
+}
+
+impl ExternalIp {
+    /// Those that are known.
+    pub fn iter(self) -> impl Iterator<Item = IpAddr> {
+        self.v4.map(IpAddr::V4).into_iter().chain(self.v6.map(IpAddr::V6))
+    }
+}
+
+impl ErrorFilter {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::First, Self::On];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::First => "first",
+            Self::On => "on",
         }
     }
 }

@@ -62,6 +62,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A table that is not there.
+    pub(super) const fn absent(name: &'a str) -> Self {
+        Self { name, keys: None, span: None }
+    }
+
     /// The tables of an array in the root.
     pub(super) fn all_in_root(root: &'a DeTable<'a>, name: &'a str) -> Vec<Self> {
         let elements = root.get(name).and_then(|value| value.get_ref().as_array());
@@ -119,6 +124,26 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// A number of bytes.
+    pub(super) fn size(
+        &self,
+        key: &str,
+        problems: &mut Vec<Problem>,
+        range: RangeInclusive<usize>,
+    ) -> Given<usize> {
+        self.read(key, problems, |value| {
+            let size = match value {
+                DeValue::String(text) => value::size(text)?,
+                DeValue::Integer(_) => u64::try_from(integer(value)?).unwrap_or(0),
+                _ => return Err(expected("a size such as \"8MiB\"", value)),
+            };
+            usize::try_from(size).ok().filter(|size| range.contains(size)).ok_or_else(|| {
+                let [least, most] = [range.start(), range.end()].map(|&bound| value::show_size(bound));
+                Wrong::new(format!("is not between {least} and {most}"))
+            })
+        })
+    }
+
     /// A value of any type.
     pub(super) fn read<T>(
         &self,
@@ -133,6 +158,21 @@ impl<'a> Table<'a> {
                 problems.push(told(&format!("{}.{key}", self.name), value.span(), wrong));
                 Given::Wrong
             }
+        }
+    }
+
+    /// One text or a list of texts that may be empty.
+    pub(super) fn texts_or_none<T>(
+        &self,
+        key: &str,
+        problems: &mut Vec<Problem>,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Given<Vec<Spanned<T>>> {
+        match self.keys.and_then(|keys| keys.get(key)) {
+            Some(value) if value.get_ref().as_array().is_some_and(|list| list.is_empty()) => {
+                Given::Yes(Spanned::new(value.span(), Vec::new()))
+            }
+            Some(_) | None => self.texts(key, problems, parse),
         }
     }
 

@@ -5,9 +5,12 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper::Uri;
+use hyper::http::uri::Scheme;
 use jiff::SignedDuration;
 use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
-use teleferry_proto::secret::{HostName, Secret, SecretKey, is_public_secret};
+use teleferry_proto::rpc::AdTag;
+use teleferry_proto::secret::{HostName, Secret, SecretKey, is_public_secret, is_public_tag};
 
 use super::snapshot::{CoverTarget, ListenAddress, Mode, Protocol};
 
@@ -71,6 +74,23 @@ pub fn secret_key(text: &str) -> Result<SecretKey, Wrong> {
             .help("`teleferry secret` makes a new one"));
     }
     Ok(key)
+}
+
+/// An ad tag: 32 hex digits in either case, and none that stands in a manual.
+///
+/// # Errors
+/// Anything else. The text itself is never repeated.
+pub fn ad_tag(text: &str) -> Result<AdTag, Wrong> {
+    let digits = text.chars().all(|c| c.is_ascii_hexdigit()) && text.len() == 32;
+    let tag = u128::from_str_radix(text, 16).ok().filter(|_| digits).map(u128::to_be_bytes);
+    let help = "Telegram's @MTProxybot gives it out: 32 hex digits";
+    let tag = tag.ok_or_else(|| Wrong::new("is no ad tag").help(help))?;
+    if is_public_tag(&tag) {
+        return Err(
+            Wrong::new("is an example from a manual, and promotes the channel of a stranger").help(help)
+        );
+    }
+    Ok(tag)
 }
 
 /// A cover domain.
@@ -194,15 +214,65 @@ const MAX_NAME_LEN: usize = 64;
 /// How clients are taken to Telegram.
 ///
 /// # Errors
-/// The word is not one of the modes, or one that does not work yet.
+/// The word is not one of the modes.
 pub fn mode(text: &str) -> Result<Mode, Wrong> {
-    match text {
-        "auto" | "middle" => {
-            Err(Wrong::new("is not yet supported: it comes with middle proxies").help("write \"direct\""))
+    one_of(text, &Mode::ALL.map(|mode| (mode.name(), mode)))
+}
+
+/// Where something can be fetched: `http` or `https`, with a host.
+pub(super) fn url(text: &str) -> Result<Uri, Wrong> {
+    let wrong = |what: &str| {
+        Wrong::new(format!("is no URL that can be fetched: {what}"))
+            .help("the forms are \"https://HOST/PATH\" and \"http://HOST:PORT/PATH\"")
+    };
+    let url: Uri = text.parse().map_err(|_| wrong("it has no such form"))?;
+    if url.scheme() != Some(&Scheme::HTTPS) && url.scheme() != Some(&Scheme::HTTP) {
+        return Err(wrong("it begins with neither https:// nor http://"));
+    }
+    match url.authority() {
+        Some(authority) if authority.as_str().contains('@') => Err(wrong("it has a user name")),
+        Some(authority) if authority.host().is_empty() => Err(wrong("it has no host")),
+        Some(authority)
+            if authority.as_str().len() > authority.host().len()
+                && authority.port_u16().is_none_or(|port| port == 0) =>
+        {
+            Err(wrong("it has a wrong port"))
         }
-        _ => one_of(text, &[("direct", Mode::Direct)]),
+        Some(_) => Ok(url),
+        None => Err(wrong("it has no host")),
     }
 }
+
+/// An address under which others may see this machine.
+pub(super) fn external_ip(text: &str) -> Result<IpAddr, Wrong> {
+    match text.parse::<IpAddr>() {
+        Ok(ip) if ip.is_unspecified() || ip.is_multicast() => Err(Wrong::new("is the address of no machine")),
+        Ok(ip) => Ok(ip),
+        Err(_) => Err(Wrong::new("is no IP address").help("write it without a port and without brackets")),
+    }
+}
+
+/// A number of bytes: a whole number, and a unit of 1024 or none.
+pub(super) fn size(text: &str) -> Result<u64, Wrong> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let unit = SIZE_UNITS.iter().find(|(name, _)| *name == unit.trim_start());
+    let bytes = digits.parse::<u64>().ok().zip(unit).map(|(count, (_, unit))| count.checked_mul(*unit));
+    bytes.map(|bytes| bytes.unwrap_or(u64::MAX)).ok_or_else(|| {
+        Wrong::new("is no size")
+            .help("write a number and a unit, such as \"64KiB\" or \"10MiB\", or plain bytes")
+    })
+}
+
+/// A number of bytes as it is written in the file, with the largest unit that leaves nothing over.
+pub(super) fn show_size(bytes: usize) -> String {
+    let bytes = bytes as u64;
+    let fits = SIZE_UNITS.iter().rev().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
+    fits.map_or_else(|| bytes.to_string(), |(name, unit)| format!("{}{name}", bytes / unit))
+}
+
+const SIZE_UNITS: [(&str, u64); 6] =
+    [("", 1), ("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 
 /// A kind of client.
 ///
@@ -307,6 +377,67 @@ mod tests {
         {
             let wrong = listen_address(text).expect_err(text);
             assert!(wrong.help.as_deref().is_some_and(|told| told.contains(help)), "{text}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_and_shown() {
+        for (text, bytes, shown) in [
+            ("8MiB", 8 << 20, "8MiB"),
+            ("64 KiB", 64 << 10, "64KiB"),
+            ("1024KiB", 1 << 20, "1MiB"),
+            ("1000", 1000, "1000B"),
+            ("1000B", 1000, "1000B"),
+            ("0", 0, "0"),
+            ("2GiB", 2 << 30, "2GiB"),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+            assert_eq!(show_size(bytes as usize), shown);
+        }
+        assert_eq!(size("18446744073709551615TiB"), Ok(u64::MAX), "too large for any range");
+        for text in ["", "MiB", "8MB", "8mib", "8 Mi B", "-1", "1.5GiB", "99999999999999999999"] {
+            assert_eq!(size(text).expect_err(text).message, "is no size", "{text}");
+        }
+    }
+
+    #[test]
+    fn urls_that_can_be_fetched_are_taken() {
+        for text in ["https://core.telegram.org/getProxySecret", "http://[::1]:80/a?b=c", "http://192.0.2.1"]
+        {
+            let read = url(text).expect(text);
+            assert_eq!(read.to_string().trim_end_matches('/'), text);
+        }
+        for text in [
+            "",
+            "core.telegram.org",
+            "/getProxySecret",
+            "ftp://a.example/",
+            "https://",
+            "https:///a",
+            "http://:80/",
+            "http://a.example:0/",
+            "http://a.example:65536/",
+            "http://a.example:/",
+            "http://user@a.example/",
+            "http://a b/",
+        ] {
+            url(text).expect_err(text);
+        }
+    }
+
+    #[test]
+    fn an_ad_tag_has_32_hex_digits_and_is_nobody_elses() {
+        let tag = ad_tag("8F1D5B0C4E3A49719C2B7D60A5E4F312").expect("a tag");
+        assert_eq!(tag[..4], [0x8f, 0x1d, 0x5b, 0x0c]);
+        for text in [
+            "",
+            "8f1d",
+            "+f1d5b0c4e3a49719c2b7d60a5e4f312",
+            "dcbe8f1493fa4cd9ab300891c0b5b326",
+            "8f1d5b0c4e3a49719c2b7d60a5e4f3122",
+        ] {
+            let wrong = ad_tag(text).expect_err(text).to_string();
+            assert!(text.is_empty() || !wrong.contains(text), "{wrong}");
         }
     }
 

@@ -6,6 +6,7 @@ mod table;
 mod trial;
 
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -13,7 +14,8 @@ use tokio::runtime::Builder;
 
 use stage::Stage;
 use table::Table;
-use trial::{Outcome, Trial};
+use teleferry_proto::secret::SecretKey;
+use trial::{DCS, Outcome, Trial, WITH_MIDDLE_PROXIES};
 
 /// How long one client may take for everything it does.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,34 +33,47 @@ pub fn run(out: &mut (impl Write + IsTerminal)) -> io::Result<bool> {
 
 async fn show(out: &mut (impl Write + IsTerminal)) -> io::Result<bool> {
     let stage = Stage::build().await?;
-    let trials = Trial::all();
-    let mut table = Table::new(&trials, out.is_terminal());
     writeln!(out, "Telegram in miniature: {} data centres on loopback.", stage.data_centres())?;
-    writeln!(out, "Teleferry in front of it: {}, every protocol.", stage.proxy)?;
+    writeln!(out, "Teleferry in front of it: every protocol, both ways to Telegram.")?;
     writeln!(out, "Each client makes its handshake, asks for a key exchange, gets a quick ack and an echo,")?;
-    writeln!(out, "and downloads 1 MiB of which it checks every byte. Times are in milliseconds.\n")?;
-    table.draw(out)?;
+    writeln!(out, "and downloads 1 MiB of which it checks every byte. Times are in milliseconds.")?;
 
-    let mut running = futures_util::stream::iter(trials.iter().map(|trial| {
-        let stage = &stage;
-        async move { (trial, play(trial, stage).await) }
-    }))
+    let direct = ("a connection to the data centre for each client", stage.direct, &DCS[..]);
+    let middle = ("few links to middle proxies for all clients", stage.middle, &WITH_MIDDLE_PROXIES[..]);
+    let mut verdict = Verdict::default();
+    for (way, proxy, dcs) in [direct, middle] {
+        writeln!(out, "\n{proxy}: {way}.\n")?;
+        verdict.add(&show_way(out, &stage.key, proxy, &Trial::all(dcs)).await?);
+    }
+    verdict.stranger = stage.send_a_stranger().await;
+    verdict.tell(out)?;
+    Ok(verdict.is_pass())
+}
+
+/// Plays the trials through one proxy, and shows them.
+async fn show_way(
+    out: &mut (impl Write + IsTerminal),
+    key: &SecretKey,
+    proxy: SocketAddr,
+    trials: &[Trial],
+) -> io::Result<Table> {
+    let mut table = Table::new(trials, out.is_terminal());
+    table.draw(out)?;
+    let mut running = futures_util::stream::iter(
+        trials.iter().map(|trial| async move { (trial, play(trial, proxy, key).await) }),
+    )
     .buffer_unordered(AT_ONCE);
     while let Some((trial, outcome)) = running.next().await {
         table.set(trial, outcome);
         table.draw(out)?;
     }
     drop(running);
-
     table.finish(out)?;
-    let stranger = stage.send_a_stranger().await;
-    let verdict = Verdict { passed: table.passed(), trials: trials.len(), stranger };
-    verdict.tell(out, &table)?;
-    Ok(verdict.is_pass())
+    Ok(table)
 }
 
-async fn play(trial: &Trial, stage: &Stage) -> Outcome {
-    match tokio::time::timeout(PATIENCE, trial.play(stage.proxy, &stage.key)).await {
+async fn play(trial: &Trial, proxy: SocketAddr, key: &SecretKey) -> Outcome {
+    match tokio::time::timeout(PATIENCE, trial.play(proxy, key)).await {
         Ok(outcome) => outcome,
         Err(_) => Outcome::Failed("took longer than 20 seconds".to_owned()),
     }
@@ -68,18 +83,31 @@ async fn play(trial: &Trial, stage: &Stage) -> Outcome {
 struct Verdict {
     passed: usize,
     trials: usize,
+    failures: Vec<String>,
     /// How the stranger fared: an error says what it saw instead of the site.
     stranger: Result<(), String>,
 }
 
+impl Default for Verdict {
+    fn default() -> Self {
+        Self { passed: 0, trials: 0, failures: Vec::new(), stranger: Ok(()) }
+    }
+}
+
 impl Verdict {
+    fn add(&mut self, table: &Table) {
+        self.passed += table.passed();
+        self.trials += table.trials();
+        self.failures.extend(table.failures().map(|(trial, reason)| format!("{trial}: {reason}")));
+    }
+
     const fn is_pass(&self) -> bool {
         self.passed == self.trials && self.stranger.is_ok()
     }
 
-    fn tell(&self, out: &mut impl Write, table: &Table) -> io::Result<()> {
-        for (trial, reason) in table.failures() {
-            writeln!(out, "failed: {trial}: {reason}")?;
+    fn tell(&self, out: &mut impl Write) -> io::Result<()> {
+        for failure in &self.failures {
+            writeln!(out, "failed: {failure}")?;
         }
         match &self.stranger {
             Ok(()) => writeln!(out, "A stranger without a secret saw the cover site, byte for byte.")?,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use teleferry_proto::secret::{HostName, SecretKey};
+use teleferry_sim::config_server::Item;
 use teleferry_sim::cover::{Act, CoverSite};
 use teleferry_sim::telegram::{Options, Telegram};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,11 +15,12 @@ use tokio::net::TcpStream;
 
 use super::PATIENCE;
 use crate::config::{
-    AddressPreference, Cover, CoverTarget, Handshake, ListenAddress, Listener, Log, LogFormat, Mode,
+    AddressPreference, Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode,
     NamedSecret, Protocols, Relay, Server as ServerSettings, Snapshot, Telegram as TelegramSettings,
 };
 use crate::entropy;
 use crate::server::Server;
+use crate::telegram::Known;
 
 /// What the stranger asks for, and what the site answers.
 const QUESTION: &[u8] =
@@ -26,30 +28,31 @@ const QUESTION: &[u8] =
 const PAGE: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\nConnection: close\r\n\r\nAn ordinary site.\r\n";
 
-/// Telegram, the cover site, and the proxy between them and the clients. All of it ends when it is dropped.
+/// Telegram, the cover site, and a proxy for each way between them and the clients. All of it ends when it is dropped.
 pub(super) struct Stage {
     telegram: Telegram,
     _cover: CoverSite,
-    server: Server,
-    /// Where the proxy listens.
-    pub(super) proxy: SocketAddr,
-    /// Its secret.
+    servers: Vec<Server>,
+    /// Where the proxy that goes direct listens.
+    pub(super) direct: SocketAddr,
+    /// Where the one that goes over middle proxies listens.
+    pub(super) middle: SocketAddr,
+    /// Their secret.
     pub(super) key: SecretKey,
 }
 
 impl Stage {
     pub(super) async fn build() -> io::Result<Self> {
-        let telegram = Telegram::start(&Options::default())?;
+        let telegram = Telegram::start(&Options::default())?.with_middle_proxies(1)?;
         let page = vec![Act::Await(QUESTION.len() as u64), Act::Send(PAGE.to_vec()), Act::HalfClose];
         let cover = CoverSite::start(page).await?;
         let key = SecretKey::new(entropy::array());
         let snapshot = settings(telegram.addresses(), cover.address(), &key)?;
-        let server = Server::start(Arc::new(snapshot)).map_err(io::Error::other)?;
-        let proxy = match server.addresses() {
-            [(_, ListenAddress::Inet(address)), ..] => *address,
-            _ => return Err(io::ErrorKind::AddrNotAvailable.into()),
-        };
-        Ok(Self { telegram, _cover: cover, server, proxy, key })
+        let (direct, to_direct) = start(snapshot.clone())?;
+        let (middle, to_middle) = start(over_middle(snapshot, &telegram)?)?;
+        until_known(&middle).await?;
+        let servers = vec![direct, middle];
+        Ok(Self { telegram, _cover: cover, servers, direct: to_direct, middle: to_middle, key })
     }
 
     pub(super) fn data_centres(&self) -> usize {
@@ -58,7 +61,7 @@ impl Stage {
 
     /// A stranger without a secret must see the site and nothing else.
     pub(super) async fn send_a_stranger(&self) -> Result<(), String> {
-        let seen = tokio::time::timeout(PATIENCE, ask(self.proxy)).await;
+        let seen = tokio::time::timeout(PATIENCE, ask(self.direct)).await;
         match seen {
             Ok(Ok(answer)) if answer == PAGE => Ok(()),
             Ok(Ok(answer)) => Err(format!("got {} bytes that are not the site's", answer.len())),
@@ -71,10 +74,57 @@ impl Stage {
 impl std::fmt::Debug for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Stage")
-            .field("proxy", &self.proxy)
-            .field("server", &self.server)
+            .field("direct", &self.direct)
+            .field("middle", &self.middle)
+            .field("servers", &self.servers)
             .finish_non_exhaustive()
     }
+}
+
+fn start(snapshot: Snapshot) -> io::Result<(Server, SocketAddr)> {
+    let server = Server::start(Arc::new(snapshot)).map_err(io::Error::other)?;
+    match server.addresses() {
+        [(_, ListenAddress::Inet(address)), ..] => {
+            let address = *address;
+            Ok((server, address))
+        }
+        _ => Err(io::ErrorKind::AddrNotAvailable.into()),
+    }
+}
+
+/// The same settings for a proxy that goes over the simulated middle proxies.
+fn over_middle(mut snapshot: Snapshot, telegram: &Telegram) -> io::Result<Snapshot> {
+    let config = telegram.config_server().ok_or(io::ErrorKind::NotFound)?;
+    let url = |item| config.url(item).parse().map_err(io::Error::other);
+    snapshot.telegram = TelegramSettings {
+        mode: Mode::Middle,
+        proxy_secret_url: url(Item::Secret)?,
+        proxy_config_url: url(Item::Config)?,
+        proxy_config_v6_url: url(Item::ConfigV6)?,
+        ip_lookup: Vec::new(),
+        prefer: AddressPreference::OnlyIpv4,
+        // Nobody is called before it is known where the simulated ones are.
+        links_per_dc: 0,
+        ..snapshot.telegram
+    };
+    Ok(snapshot)
+}
+
+/// Waits until a proxy has learned where the simulated middle proxies are.
+async fn until_known(server: &Server) -> io::Result<()> {
+    let learning = async {
+        let Some(mut known) = server.known() else { return };
+        let is_here = |known: &Arc<Known>| {
+            known
+                .middle_proxies()
+                .iter()
+                .flat_map(|(_, targets)| targets)
+                .any(|target| target.ip().is_loopback())
+        };
+        // An error means that nothing new ever comes.
+        let _ = known.wait_for(is_here).await;
+    };
+    tokio::time::timeout(PATIENCE, learning).await.map_err(io::Error::from)
 }
 
 async fn ask(address: SocketAddr) -> io::Result<Vec<u8>> {
@@ -100,18 +150,17 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
             name: "demo".to_owned(),
             addresses: vec![ListenAddress::Inet((Ipv4Addr::LOCALHOST, 0).into())],
             secrets: vec![NamedSecret { name: None, key: key.clone() }],
+            ad_tag: None,
             protocols: Protocols::ALL,
             domain: Some(domain),
             max_connections: 1000,
         }],
         telegram: TelegramSettings {
             mode: Mode::Direct,
-            fast_path: true,
             dc,
-            default_dc: Some(2),
-            prefer: AddressPreference::Ipv4,
             connect_timeout: minute,
             answer_timeout: minute,
+            ..TelegramSettings::default()
         },
         cover: Cover {
             target: Some(CoverTarget::HostPort(cover.ip().to_string(), cover.port())),
@@ -122,7 +171,8 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
             clock_skew_past: minute * 10,
             clock_skew_future: minute * 20,
         },
-        relay: Relay { idle_timeout: minute },
+        relay: Relay { idle_timeout: minute, ..Relay::default() },
+        limits: Limits::default(),
         log: Log { level: tracing::Level::ERROR, format: LogFormat::Text, mask_addresses: true },
     })
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use teleferry_sim::client::Protocol;
 
-use super::trial::{DCS, Outcome, Trial, name};
+use super::trial::{Outcome, Trial, name};
 
 /// The live table.
 pub(super) struct Table {
@@ -59,7 +59,7 @@ impl Table {
             heading.push_str(&format!("{:>21}", name(protocol)));
         }
         let mut lines = vec![heading];
-        for dc in DCS {
+        for dc in self.rows() {
             let mut line = format!("{dc:<9}");
             for protocol in Protocol::ALL {
                 line.push_str(&format!("{:>21}", self.cell(&Trial { protocol, dc })));
@@ -69,12 +69,23 @@ impl Table {
         lines
     }
 
+    /// The data centres, as the first protocol has them.
+    fn rows(&self) -> Vec<i16> {
+        let first = self.cells.first().map(|(trial, _)| trial.protocol);
+        let of_first = self.cells.iter().filter(|(trial, _)| Some(trial.protocol) == first);
+        of_first.map(|(trial, _)| trial.dc).collect()
+    }
+
     fn cell(&self, trial: &Trial) -> String {
         match self.cells.iter().find(|(found, _)| found == trial) {
             Some((_, Outcome::Passed(time))) => format!("ok {:.1}", time.as_secs_f64() * 1000.0),
             Some((_, Outcome::Failed(_))) => "FAILED".to_owned(),
             Some((_, Outcome::Pending)) | None => "...".to_owned(),
         }
+    }
+
+    pub(super) const fn trials(&self) -> usize {
+        self.cells.len()
     }
 
     pub(super) fn passed(&self) -> usize {
@@ -97,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_terminal_sees_every_change_in_place_and_a_file_the_end_only() {
-        let trials = Trial::all();
+        let trials = Trial::all(&crate::demo::trial::DCS);
         for live in [true, false] {
             let mut table = Table::new(&trials, live);
             let mut out = Vec::new();

@@ -13,6 +13,9 @@ use crate::clock;
 /// Ids that clients ask for: the five, their media connections, the CDN-like one, the test environment.
 pub(super) const DCS: [i16; 14] = [1, 2, 3, 4, 5, -1, -2, -3, -4, -5, 203, 10_001, 10_002, 10_003];
 
+/// Those of them that have middle proxies: the test environment has none.
+pub(super) const WITH_MIDDLE_PROXIES: [i16; 11] = [1, 2, 3, 4, 5, -1, -2, -3, -4, -5, 203];
+
 /// What a client downloads: 1 MiB.
 const DOWNLOAD: Send = Send { count: 16, size: 64 << 10, seed: 1 };
 
@@ -35,9 +38,10 @@ pub(super) enum Outcome {
 }
 
 impl Trial {
-    /// Every protocol with every data centre, those of one protocol together.
-    pub(super) fn all() -> Vec<Self> {
-        Protocol::ALL.into_iter().flat_map(|protocol| DCS.map(|dc| Self { protocol, dc })).collect()
+    /// Every protocol with each of these data centres, those of one protocol together.
+    pub(super) fn all(dcs: &[i16]) -> Vec<Self> {
+        let of_protocol = |protocol| dcs.iter().map(move |&dc| Self { protocol, dc });
+        Protocol::ALL.into_iter().flat_map(of_protocol).collect()
     }
 
     /// Does it.

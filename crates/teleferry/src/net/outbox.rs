@@ -117,6 +117,11 @@ impl Outbox {
         Ok(taken)
     }
 
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.bytes.len() - waiting.sent)
+    }
+
     /// True when nothing waits.
     pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_none()

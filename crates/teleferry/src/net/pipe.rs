@@ -67,6 +67,14 @@ impl Pipes {
     }
 }
 
+impl Pipes {
+    /// Closes those that nobody uses.
+    pub(crate) fn close_free(&self) {
+        let free = self.free.take();
+        *self.budget.borrow_mut() += free.len();
+    }
+}
+
 impl Ends {
     fn make() -> io::Result<Self> {
         let (read, write) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;
@@ -142,5 +150,7 @@ mod tests {
         drop(lent);
         assert_eq!((pipes.free.borrow().len(), *pipes.budget.borrow()), (PIPES - 1, 1));
         assert!(pipes.lend().is_some());
+        pipes.close_free();
+        assert_eq!((pipes.free.borrow().len(), *pipes.budget.borrow()), (0, PIPES));
     }
 }

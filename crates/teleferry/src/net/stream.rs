@@ -66,6 +66,14 @@ pub(super) fn poll_tcp_read<T>(
 }
 
 impl Stream {
+    /// Our address, over the network.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Calls `write` with the socket when it is writable, until it does something else than to find no room.
     pub(super) fn poll_write_with<T>(
         &self,

@@ -58,7 +58,7 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
@@ -82,6 +82,10 @@ pub struct ListenerCounters {
     pub messages: Counter,
     /// Messages from clients that were dropped at the edge.
     pub messages_filtered: Counter,
+    /// Messages for clients that came over links. (What comes over direct connections is not looked into.)
+    pub answers: Counter,
+    /// Errors of Telegram's transport that were kept from clients.
+    pub errors_filtered: Counter,
     /// Clients that asked for an unknown data centre.
     pub dc_unknown: Counter,
     /// Connections to data centres that came about.
@@ -109,6 +113,8 @@ impl Default for ListenerCounters {
             to_telegram: Counter::default(),
             messages: Counter::default(),
             messages_filtered: Counter::default(),
+            answers: Counter::default(),
+            errors_filtered: Counter::default(),
             dc_unknown: Counter::default(),
             dc_connected: Counter::default(),
             dc_unreachable: Counter::default(),
@@ -164,6 +170,10 @@ pub struct Counts {
     pub messages: u64,
     /// Messages from clients that were dropped at the edge.
     pub messages_filtered: u64,
+    /// Messages for clients that came over links. (What comes over direct connections is not looked into.)
+    pub answers: u64,
+    /// Errors of Telegram's transport that were kept from clients.
+    pub errors_filtered: u64,
     /// Clients that asked for an unknown data centre.
     pub dc_unknown: u64,
     /// Connections to data centres that came about.
@@ -189,6 +199,8 @@ impl Counts {
             (&mut self.to_telegram, &shard.to_telegram),
             (&mut self.messages, &shard.messages),
             (&mut self.messages_filtered, &shard.messages_filtered),
+            (&mut self.answers, &shard.answers),
+            (&mut self.errors_filtered, &shard.errors_filtered),
             (&mut self.dc_unknown, &shard.dc_unknown),
             (&mut self.dc_connected, &shard.dc_connected),
             (&mut self.dc_unreachable, &shard.dc_unreachable),

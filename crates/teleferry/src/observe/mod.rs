@@ -2,11 +2,13 @@
 //! address.
 
 mod counters;
+mod links;
 mod reason;
 mod redact;
 mod throttle;
 
 pub use counters::{Counts, ListenerCounters, Protocol};
+pub use links::{LinkCounters, LinkCounts};
 pub use reason::{CloseReason, Kind, Side};
 pub(crate) use redact::Masked;
 pub(crate) use throttle::Throttle;

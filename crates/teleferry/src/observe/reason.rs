@@ -38,6 +38,12 @@ pub enum Kind {
     Idle,
     /// What may be read and thrown away of a stranger without a cover site is used up.
     Limit,
+    /// The link to the middle proxy went away, and nothing could be done about it.
+    LinkLost,
+    /// Too much waits in memory, and this is where most of it was.
+    Memory,
+    /// Too much waits for a client that does not read.
+    Queue,
     /// The connection broke.
     Reset,
     /// Took the first request and answered nothing.
@@ -131,7 +137,7 @@ impl Side {
 
 impl Kind {
     /// Every kind, in the order of the enumeration.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Closed,
         Self::DcUnknown,
         Self::Drained,
@@ -142,6 +148,9 @@ impl Kind {
         Self::HeaderTag,
         Self::Idle,
         Self::Limit,
+        Self::LinkLost,
+        Self::Memory,
+        Self::Queue,
         Self::Reset,
         Self::Silent,
         Self::TlsAlert,
@@ -163,6 +172,9 @@ impl Kind {
             Self::HeaderTag => "header_tag",
             Self::Idle => "idle",
             Self::Limit => "limit",
+            Self::LinkLost => "link_lost",
+            Self::Memory => "memory",
+            Self::Queue => "queue",
             Self::Reset => "reset",
             Self::Silent => "silent",
             Self::TlsAlert => "tls_alert",

@@ -12,15 +12,15 @@ use std::task::Context;
 
 use tokio::sync::{Notify, watch};
 
-pub(crate) use sweep::{Alarm, Expiry};
+pub(crate) use sweep::{Alarm, Expiry, Moment};
 pub(crate) use thread::{Seat, start};
 
-use crate::backend::Health;
+use crate::backend::{Health, Pools, Workbench};
 use crate::client::Door;
 use crate::config::Snapshot;
 use crate::listen::Ceiling;
 use crate::net::Pipes;
-use crate::observe::{ListenerCounters, Throttle};
+use crate::observe::{LinkCounters, ListenerCounters, Throttle};
 use crate::server::Shared;
 use crate::sys;
 use sweep::Sweep;
@@ -75,8 +75,12 @@ pub(crate) struct Shard {
     pub(crate) throttles: Throttles,
     /// Which addresses of data centres failed lately.
     pub(crate) health: Health,
+    /// The links to middle proxies.
+    pub(crate) pools: Pools,
+    links: Arc<LinkCounters>,
     sweep: Rc<Sweep>,
     scratch: RefCell<Box<[u8]>>,
+    workbench: RefCell<Workbench>,
     pipes: Rc<Pipes>,
     phase: watch::Receiver<Phase>,
     live: Live,
@@ -94,6 +98,10 @@ pub(crate) struct Throttles {
     pub(crate) dc_silent: Throttle,
     /// A client asked for an unknown data centre.
     pub(crate) dc_unknown: Throttle,
+    /// A middle proxy's clock is not ours.
+    pub(crate) middle_clock: Throttle,
+    /// A middle proxy refuses us.
+    pub(crate) middle_refused: Throttle,
     /// The system has no descriptor or memory left.
     pub(crate) exhausted: Throttle,
     /// Hellos whose time is outside the window.
@@ -135,13 +143,21 @@ struct Live {
 pub(crate) struct Alive(Rc<Shard>);
 
 impl Shard {
-    fn new(shared: Arc<Shared>, phase: watch::Receiver<Phase>, number: usize) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        phase: watch::Receiver<Phase>,
+        number: usize,
+        links: Arc<LinkCounters>,
+    ) -> Self {
         Self {
+            pools: Pools::new(shared.known.clone(), number, shared.shards),
+            links,
             shared,
             throttles: Throttles::default(),
             health: Health::default(),
             sweep: Rc::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
+            workbench: RefCell::default(),
             pipes: Rc::default(),
             phase,
             live: Live::default(),
@@ -169,6 +185,21 @@ impl Shard {
         self.scratch.borrow_mut()
     }
 
+    /// Where the shard's links frame and encrypt. Never held across an await.
+    pub(crate) fn workbench(&self) -> RefMut<'_, Workbench> {
+        self.workbench.borrow_mut()
+    }
+
+    /// This moment, to a tick.
+    pub(crate) fn moment(&self) -> Moment {
+        self.sweep.moment()
+    }
+
+    /// What the shard's links count.
+    pub(crate) fn links(&self) -> &LinkCounters {
+        &self.links
+    }
+
     /// The shard's pipes for bulk.
     pub(crate) const fn pipes(&self) -> &Rc<Pipes> {
         &self.pipes
@@ -179,8 +210,9 @@ impl Shard {
         Stopping(self.phase.clone())
     }
 
-    /// Gives memory back when many connections have gone; called with every tick.
+    /// Closes idle pipes, and gives memory back when many connections have gone; called with every tick.
     fn tidy(&self) {
+        self.pipes.close_free();
         let live = &self.live;
         live.peak.set(live.peak.get().max(live.count.get()));
         if live.peak.get() - live.count.get() >= EBB {

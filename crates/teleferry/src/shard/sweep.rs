@@ -11,6 +11,10 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// A deadline that never comes.
 const NEVER: u32 = u32::MAX;
 
+/// A moment in the life of a shard, to a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment(u32);
+
 /// What an [`Alarm`] has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expiry {
@@ -60,6 +64,11 @@ impl Sweep {
         Alarm { sweep: Rc::clone(self), index }
     }
 
+    /// This moment.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(self.now.get())
+    }
+
     /// Goes on to the given time since the shard began, and wakes whoever is due.
     pub(crate) fn tick(&self, since_start: Duration) {
         let now = ticks(since_start);
@@ -96,6 +105,13 @@ impl Alarm {
     pub(crate) fn set(&self, after: Duration) {
         let due = self.sweep.now.get().saturating_add(ticks(after)).saturating_add(1).min(NEVER - 1);
         self.sweep.slots.borrow_mut().slots[self.index as usize].due = due;
+    }
+
+    /// Sets the deadline to this time after a moment that has been. False when it has passed already.
+    pub(crate) fn set_since(&self, moment: Moment, after: Duration) -> bool {
+        let due = moment.0.saturating_add(ticks(after)).saturating_add(1).min(NEVER - 1);
+        self.sweep.slots.borrow_mut().slots[self.index as usize].due = due;
+        due > self.sweep.now.get()
     }
 
     /// Takes the deadline away.
@@ -195,6 +211,21 @@ mod tests {
         let slots = sweep.slots.borrow();
         assert!(slots.slots[0].waker.is_none(), "woken");
         assert!(slots.slots[1].waker.is_some(), "left alone");
+    }
+
+    #[test]
+    fn a_deadline_can_count_from_a_moment_that_has_been() {
+        let sweep = Rc::new(Sweep::default());
+        let alarm = sweep.alarm();
+        sweep.tick(at(5));
+        let moment = sweep.moment();
+        sweep.tick(at(7));
+        assert!(alarm.set_since(moment, at(3)));
+        sweep.tick(at(8));
+        assert_eq!(poll(&alarm), Poll::Pending);
+        sweep.tick(at(9));
+        assert_eq!(poll(&alarm), Poll::Ready(Expiry::Deadline));
+        assert!(!alarm.set_since(moment, at(3)), "it has passed");
     }
 
     #[test]

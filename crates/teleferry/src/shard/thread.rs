@@ -12,8 +12,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::sweep::TICK;
 use super::{Listener, Phase, Shard};
 use crate::clock;
+use crate::entropy;
 use crate::listen::{ListeningSocket, accept_loop};
-use crate::observe::ListenerCounters;
+use crate::observe::{LinkCounters, ListenerCounters};
 use crate::server::Shared;
 
 /// What a shard is given when it begins.
@@ -25,6 +26,8 @@ pub(crate) struct Seat {
     pub(crate) sockets: Vec<(usize, ListeningSocket)>,
     /// Its counters, one for each listener.
     pub(crate) counters: Vec<Arc<ListenerCounters>>,
+    /// The counters of its links.
+    pub(crate) links: Arc<LinkCounters>,
 }
 
 /// Starts a shard's thread. It ends once the server stops and its connections are gone.
@@ -46,7 +49,10 @@ pub(crate) fn start(
 }
 
 async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
-    let shard = Rc::new(Shard::new(Arc::clone(&shared), phase.clone(), seat.number));
+    entropy::warm_up();
+    let shard = Rc::new(Shard::new(Arc::clone(&shared), phase.clone(), seat.number, seat.links));
+    // The first client must find all data centres.
+    shard.pools.refresh(&shard);
     let listeners: Vec<_> = seat
         .counters
         .into_iter()
@@ -84,7 +90,9 @@ async fn tick(shard: Rc<Shard>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        shard.sweep.tick(clock::now().duration_since(start));
+        let now = clock::now();
+        shard.sweep.tick(now.duration_since(start));
+        shard.pools.tick(&shard, now);
         shard.tidy();
     }
 }

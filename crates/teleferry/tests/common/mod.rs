@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use teleferry::config::{
-    AddressPreference, Cover, CoverTarget, Handshake, ListenAddress, Listener, Log, LogFormat, Mode,
-    NamedSecret, Protocols, Relay, Snapshot, Telegram as TelegramSettings,
+    Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret,
+    Protocols, Relay, Snapshot, Telegram as TelegramSettings,
 };
-use teleferry::observe::Counts;
+use teleferry::observe::{Counts, LinkCounts};
 use teleferry::server::Server;
 use teleferry_proto::secret::{HostName, SecretKey};
 use teleferry_sim::client::{Client, Options, Protocol};
@@ -64,12 +64,10 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
         listeners: vec![listener("main")],
         telegram: TelegramSettings {
             mode: Mode::Direct,
-            fast_path: true,
             dc,
-            default_dc: Some(2),
-            prefer: AddressPreference::Ipv4,
             connect_timeout: minute,
             answer_timeout: minute,
+            ..TelegramSettings::default()
         },
         cover: Cover { target: None, connect_timeout: minute },
         handshake: Handshake {
@@ -77,7 +75,8 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
             clock_skew_past: minute * 10,
             clock_skew_future: minute * 20,
         },
-        relay: Relay { idle_timeout: minute * 20 },
+        relay: Relay::default(),
+        limits: Limits::default(),
         log: Log { level: tracing::Level::INFO, format: LogFormat::Text, mask_addresses: true },
     }
 }
@@ -88,6 +87,7 @@ pub(crate) fn listener(name: &str) -> Listener {
         name: name.to_owned(),
         addresses: vec![at(Ipv4Addr::LOCALHOST.into())],
         secrets: vec![NamedSecret { name: None, key: key() }],
+        ad_tag: None,
         protocols: Protocols::ALL,
         domain: Some(HostName::new(DOMAIN).expect("a name")),
         max_connections: 10_000,
@@ -153,6 +153,23 @@ impl Proxy {
         match tokio::time::timeout(PATIENCE, counting).await {
             Ok(counts) => counts,
             Err(_) => panic!("never counted: {:#?}", self.counts()),
+        }
+    }
+
+    /// Waits until the counts of the links fulfil a condition, and gives them.
+    pub(crate) async fn linked(&self, condition: impl Fn(&LinkCounts) -> bool) -> LinkCounts {
+        let counting = async {
+            loop {
+                let counts = self.server.links();
+                if condition(&counts) {
+                    return counts;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, counting).await {
+            Ok(counts) => counts,
+            Err(_) => panic!("never counted: {:#?}", self.server.links()),
         }
     }
 

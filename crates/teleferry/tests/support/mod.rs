@@ -64,6 +64,9 @@ pub(crate) fn configuration(address: &str) -> String {
 state_dir = "state"
 public_host = "proxy.example"
 
+[telegram]
+mode = "direct"
+
 [[listen]]
 name = "all"
 address = "{address}"

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use teleferry_proto::fake_tls::record;
 
 use super::{READ, Relay, Way};
-use crate::net::Pipe;
+use crate::net::{ClientSide, Pipe};
 use crate::observe::{CloseReason, Kind};
 use crate::shard::take_turns;
 
@@ -43,10 +43,14 @@ impl Relay {
 
     /// Moves bulk until the client takes no more, the source has no more, or others have their turn. Says how many bytes
     /// came. When the source runs dry, the session goes back to reading.
-    pub(super) fn move_bulk(&mut self, cx: &mut Context<'_>) -> Result<usize, CloseReason> {
+    pub(super) fn move_bulk(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut ClientSide,
+    ) -> Result<usize, CloseReason> {
         let mut moved = 0;
         while let Some(mut bulk) = self.bulk.take() {
-            if self.drain(cx, &mut bulk)?.is_pending() {
+            if self.drain(cx, client, &mut bulk)?.is_pending() {
                 self.bulk = Some(bulk);
                 break;
             }
@@ -74,26 +78,27 @@ impl Relay {
     }
 
     /// Empties the pipe into the client's socket.
-    fn drain(&mut self, cx: &mut Context<'_>, bulk: &mut Bulk) -> Result<Poll<()>, CloseReason> {
+    fn drain(
+        &self,
+        cx: &mut Context<'_>,
+        client: &mut ClientSide,
+        bulk: &mut Bulk,
+    ) -> Result<Poll<()>, CloseReason> {
         let broken = |_| CloseReason::client(Kind::Reset);
         while bulk.pipe.filled() > 0 {
             if bulk.record_left == 0 {
-                bulk.record_left = bulk.pipe.filled();
-                if self.tls {
-                    bulk.record_left = bulk.record_left.min(record::MAX_RECORD);
-                    let header = record::header(bulk.record_left);
-                    let sent = self.to_client.write_before_more(cx, &self.client, &header).map_err(broken)?;
-                    self.counters().to_client.add(sent as u64);
-                }
+                let (len, sent) = client.begin_record(cx, bulk.pipe.filled()).map_err(broken)?;
+                bulk.record_left = len;
+                self.counters().to_client.add(sent as u64);
             }
             // A header that was not taken whole goes first.
-            let sent = self.to_client.flush(cx, &mut self.client).map_err(broken)?;
+            let sent = client.flush(cx).map_err(broken)?;
             self.counters().to_client.add(sent as u64);
-            if !self.to_client.is_empty() {
+            if client.waiting() > 0 {
                 return Ok(Poll::Pending);
             }
             let more = bulk.record_left < bulk.pipe.filled();
-            match bulk.pipe.drain(cx, &self.client, bulk.record_left, more) {
+            match client.drain(cx, &mut bulk.pipe, bulk.record_left, more) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Err(_)) => return Err(CloseReason::client(Kind::Reset)),
                 Poll::Ready(Ok(n)) => {

@@ -1,19 +1,38 @@
-//! A data centre's door: the port that it keeps for good, and the loop that accepts.
+//! A door: a port that is kept for good, and the loop that accepts.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::connection::Connection;
-use super::{Behaviour, DataCentre, Guest};
+/// What a listener does with new connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Speaks with them.
+    #[default]
+    Serve,
+    /// Accepts and reads, but never answers.
+    Silent,
+    /// Accepts and closes at once. A client that has already sent something sees a reset.
+    Close,
+    /// Keeps the port without listening on it: connections are refused.
+    Refuse,
+}
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
+
+/// A connection that was accepted.
+pub(crate) struct Accepted {
+    pub(crate) stream: TcpStream,
+    /// The address that it was accepted at, as the listener has it.
+    pub(crate) local: SocketAddr,
+    /// Who connected.
+    pub(crate) peer: SocketAddr,
+}
 
 /// What a listener is told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,13 +52,19 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Listens on a port that the kernel chooses.
-    pub(crate) fn start(dc: Arc<DataCentre>, ip: IpAddr) -> io::Result<Self> {
+    /// Listens on a port that the kernel chooses. `serve` says what each connection gets; `None` closes it.
+    pub(crate) fn start<F>(
+        ip: IpAddr,
+        serve: impl Fn(Accepted, Behaviour) -> Option<F> + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let port = Port::reserve(ip)?;
         let (orders, told) = watch::channel(Order::default());
         let (obeying, obeyed) = watch::channel(Order::default());
         let (address, listener) = (port.address, port.listen()?);
-        let task = tokio::spawn(accept_all(dc, port, listener, told, obeying));
+        let task = tokio::spawn(accept_all(serve, port, listener, told, obeying));
         Ok(Self { address, orders, obeyed, task })
     }
 
@@ -55,10 +80,15 @@ impl Listener {
         let _ = self.obeyed.clone().wait_for(|order| *order == wanted).await;
     }
 
-    /// Ends it and waits until all its connections are closed.
-    pub(crate) async fn stop(mut self) {
+    /// Accepts nothing any more, and waits until all its connections are closed.
+    pub(crate) async fn close(&self) {
         self.obey(|order| *order = Order { behaviour: Behaviour::Refuse, generation: order.generation + 1 })
             .await;
+    }
+
+    /// Ends it and waits until all its connections are closed.
+    pub(crate) async fn stop(mut self) {
+        self.close().await;
         self.task.abort();
         let _ = (&mut self.task).await;
     }
@@ -95,8 +125,8 @@ fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-async fn accept_all(
-    dc: Arc<DataCentre>,
+async fn accept_all<F: Future<Output = ()> + Send + 'static>(
+    serve: impl Fn(Accepted, Behaviour) -> Option<F>,
     port: Port,
     listener: TcpListener,
     mut told: watch::Receiver<Order>,
@@ -124,11 +154,10 @@ async fn accept_all(
                 obeying.send_replace(order);
             }
             Some(_) = connections.join_next() => {}
-            Ok((stream, _)) = accept(listener.as_ref()) => {
-                let guest = Guest::new(&dc, port.address);
-                if order.behaviour != Behaviour::Close {
-                    let silent = order.behaviour == Behaviour::Silent;
-                    connections.spawn(Connection::new(guest, stream, silent).run());
+            Ok((stream, peer)) = accept(listener.as_ref()) => {
+                let accepted = Accepted { stream, local: port.address, peer };
+                if let Some(connection) = serve(accepted, order.behaviour) {
+                    connections.spawn(connection);
                 }
             }
         }
@@ -136,7 +165,7 @@ async fn accept_all(
 }
 
 /// The next connection; none while there is no listener.
-async fn accept(listener: Option<&TcpListener>) -> io::Result<(tokio::net::TcpStream, SocketAddr)> {
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
     /// How long to wait when the process is out of file descriptors.
     const PAUSE: Duration = Duration::from_millis(20);
     let Some(listener) = listener else { return std::future::pending().await };

@@ -1,0 +1,129 @@
+//! From a link to its clients: what one input has for a client leaves in as few writes as may be.
+
+use std::rc::Rc;
+
+use teleferry_proto::transport::{Framing, encode_quick_ack, frame_head};
+
+use super::port::Port;
+use crate::entropy;
+use crate::net::PIECE;
+use crate::shard::Moment;
+
+/// The buffer that all links of a shard frame and encrypt in, and the randomness of paddings.
+#[derive(Debug)]
+pub(crate) struct Workbench {
+    stream: Vec<u8>,
+    padding: [u8; 256],
+    /// How much of it is used.
+    used: usize,
+}
+
+/// Delivers what one input of a link brought. Consecutive messages for one client are sent together.
+pub(super) struct Delivery<'a> {
+    bench: &'a mut Workbench,
+    /// Whose the stream in the buffer is.
+    port: Option<Rc<Port>>,
+    moment: Moment,
+}
+
+impl Default for Workbench {
+    fn default() -> Self {
+        Self { stream: Vec::with_capacity(PIECE), padding: [0; 256], used: 256 }
+    }
+}
+
+impl Workbench {
+    /// Zero to three random bytes: more of them some clients would take for a part of the message.
+    fn padding(&mut self) -> &[u8] {
+        if self.used + 4 > self.padding.len() {
+            entropy::fill(&mut self.padding);
+            self.used = 0;
+        }
+        let drawn = &self.padding[self.used..self.used + 4];
+        self.used += 4;
+        &drawn[1..1 + usize::from(drawn[0] & 3)]
+    }
+}
+
+impl<'a> Delivery<'a> {
+    /// A delivery at this moment.
+    pub(super) const fn new(bench: &'a mut Workbench, moment: Moment) -> Self {
+        Self { bench, port: None, moment }
+    }
+
+    /// A message for a client.
+    pub(super) fn message(&mut self, port: Rc<Port>, message: &[u8]) {
+        port.counters().from_telegram.add(message.len() as u64);
+        port.hear(self.moment);
+        let Some(framing) = port.takes(message) else { return };
+        port.counters().answers.add(1);
+        self.turn_to(port);
+        let mut padding = [0; 3];
+        let padding = match framing {
+            Framing::Padded => {
+                let drawn = self.bench.padding();
+                padding[..drawn.len()].copy_from_slice(drawn);
+                let len = drawn.len();
+                &padding[..len]
+            }
+            Framing::Abridged | Framing::Intermediate => &[],
+        };
+        self.append(frame_head(framing, message.len() + padding.len(), false).as_ref());
+        self.append(message);
+        self.append(padding);
+    }
+
+    /// A quick ack for a client.
+    pub(super) fn ack(&mut self, port: Rc<Port>, token: [u8; 4]) {
+        port.hear(self.moment);
+        let Some(framing) = port.takes_ack() else { return };
+        self.turn_to(port);
+        let mut ack = Vec::with_capacity(token.len());
+        encode_quick_ack(framing, token, &mut ack);
+        self.append(&ack);
+    }
+
+    /// Sends what is gathered.
+    pub(super) fn flush(&mut self) {
+        if let Some(port) = &self.port
+            && !self.bench.stream.is_empty()
+        {
+            port.deliver(&mut self.bench.stream);
+            self.bench.stream.clear();
+        }
+    }
+
+    fn turn_to(&mut self, port: Rc<Port>) {
+        if !self.port.as_ref().is_some_and(|current| Rc::ptr_eq(current, &port)) {
+            self.flush();
+            self.port = Some(port);
+        }
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = PIECE - self.bench.stream.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.bench.stream.extend_from_slice(now);
+            bytes = later;
+            if self.bench.stream.len() == PIECE {
+                self.flush();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paddings_have_every_length_from_zero_to_three() {
+        let mut bench = Workbench::default();
+        let mut counts = [0; 4];
+        for _ in 0..4000 {
+            counts[bench.padding().len()] += 1;
+        }
+        assert!(counts.iter().all(|&count| count > 500), "{counts:?}");
+    }
+}

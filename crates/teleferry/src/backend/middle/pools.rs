@@ -1,0 +1,115 @@
+//! All pools of one shard, by data centre, as Telegram publishes them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use teleferry_proto::dc::DcId;
+use tokio::sync::watch;
+
+use super::plan::warm_share;
+use super::pool::Pool;
+use crate::config::AddressPreference;
+use crate::shard::Shard;
+use crate::telegram::Known;
+
+/// The pools of one shard.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    /// What is known, now and later; `None` when middle proxies are not used.
+    feed: Option<RefCell<watch::Receiver<Arc<Known>>>>,
+    known: RefCell<Option<Arc<Known>>>,
+    by_dc: RefCell<BTreeMap<DcId, Rc<Pool>>>,
+    /// Which shard this is, and of how many.
+    shard: usize,
+    shards: usize,
+}
+
+impl Pools {
+    /// No pools yet; they come with the first [news](Self::refresh).
+    pub(crate) fn new(feed: Option<watch::Receiver<Arc<Known>>>, shard: usize, shards: usize) -> Self {
+        let feed = feed.map(|mut feed| {
+            feed.mark_changed();
+            RefCell::new(feed)
+        });
+        Self { feed, known: RefCell::default(), by_dc: RefCell::default(), shard, shards }
+    }
+
+    /// What is known of Telegram, when middle proxies are used.
+    pub(crate) fn known(&self) -> Option<Arc<Known>> {
+        self.known.borrow().clone()
+    }
+
+    /// Takes up news.
+    pub(crate) fn refresh(&self, shard: &Shard) {
+        let Some(feed) = &self.feed else { return };
+        // An error means that nothing new ever comes; what is known stays.
+        if feed.borrow().has_changed().unwrap_or(false) {
+            let known = Arc::clone(&feed.borrow_mut().borrow_and_update());
+            self.update(shard, &known);
+            let before = self.known.replace(Some(Arc::clone(&known)));
+            // Whoever refused us for another secret or address may take us now.
+            if before.is_some_and(|before| {
+                before.secret() != known.secret() || before.external_ip() != known.external_ip()
+            }) {
+                shard.shared.endpoints.retain(|_| false);
+            }
+        }
+    }
+
+    /// Takes up news, and lets every pool do what is to be done.
+    pub(crate) fn tick(&self, shard: &Rc<Shard>, now: Instant) {
+        self.refresh(shard);
+        let pools: Vec<_> = self.by_dc.borrow().values().cloned().collect();
+        for pool in pools {
+            pool.tend(shard, now);
+        }
+    }
+
+    fn update(&self, shard: &Shard, known: &Known) {
+        let settings = &shard.settings().telegram;
+        let mut pools = self.by_dc.borrow_mut();
+        let published: BTreeMap<_, _> = known
+            .middle_proxies()
+            .iter()
+            .map(|(dc, targets)| (dc, preferred(targets, settings.prefer)))
+            .filter(|(_, targets)| !targets.is_empty())
+            .collect();
+        pools.retain(|dc, pool| {
+            if !published.contains_key(dc) {
+                pool.update(Vec::new(), 0);
+            }
+            !pool.is_over()
+        });
+        let everywhere = published.values().flatten().copied().collect::<std::collections::HashSet<_>>();
+        shard.shared.endpoints.retain(|address| everywhere.contains(address));
+        for (dc, targets) in published {
+            let warm = warm_share(dc, settings.links_per_dc, self.shard, self.shards);
+            let pool = pools.entry(dc).or_insert_with(|| Rc::new(Pool::new(dc, self.shard)));
+            pool.update(targets, warm);
+        }
+    }
+
+    /// The pool for an id that a client asks for: of that very id, else of its data centre.
+    pub(crate) fn find(&self, dc: DcId) -> Option<Rc<Pool>> {
+        let pools = self.by_dc.borrow();
+        let sibling = DcId::new(dc.get().saturating_abs());
+        let pool = pools.get(&dc).or_else(|| pools.get(&sibling))?;
+        pool.is_published().then(|| Rc::clone(pool))
+    }
+}
+
+/// The targets that may be used, the preferred family first.
+fn preferred(targets: &[SocketAddr], prefer: AddressPreference) -> Vec<SocketAddr> {
+    let mut targets = targets.to_vec();
+    match prefer {
+        AddressPreference::Ipv4 => targets.sort_by_key(SocketAddr::is_ipv6),
+        AddressPreference::Ipv6 => targets.sort_by_key(SocketAddr::is_ipv4),
+        AddressPreference::OnlyIpv4 => targets.retain(SocketAddr::is_ipv4),
+        AddressPreference::OnlyIpv6 => targets.retain(SocketAddr::is_ipv6),
+    }
+    targets
+}

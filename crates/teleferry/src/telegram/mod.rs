@@ -1,0 +1,19 @@
+//! What Telegram publishes for proxies, kept fresh: the secret shared with middle proxies, where those are, and under which
+//! address they see this machine.
+//!
+//! A start needs no network: what an earlier run kept in the state directory counts, else what was embedded when this was
+//! built. Every item is fetched by itself, and one that fails holds up no other.
+
+mod address;
+mod backoff;
+mod cache;
+mod cycle;
+mod feed;
+mod http;
+mod item;
+mod known;
+mod source;
+mod trust;
+
+pub use feed::{Feed, Fetching};
+pub use known::Known;
