@@ -100,6 +100,8 @@ pub(crate) struct Throttles {
     pub(crate) dc_unknown: Throttle,
     /// A middle proxy's clock is not ours.
     pub(crate) middle_clock: Throttle,
+    /// No middle proxy of a data centre can be used.
+    pub(crate) middle_unusable: Throttle,
     /// A middle proxy refuses us.
     pub(crate) middle_refused: Throttle,
     /// The system has no descriptor or memory left.

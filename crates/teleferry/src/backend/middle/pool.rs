@@ -267,8 +267,11 @@ impl Pool {
             return;
         }
         shard.shared.endpoints.failed(endpoint, now);
-        if !self.links.borrow().iter().any(|link| link.takes_clients()) && !self.failing.replace(true) {
-            warn!(%dc, %endpoint, "no middle proxy of a data centre can be used: {cause}");
+        if !self.links.borrow().iter().any(|link| link.takes_clients())
+            && !self.failing.replace(true)
+            && let Some(more) = shard.throttles.middle_unusable.pass(now)
+        {
+            warn!(%dc, %endpoint, more, "no middle proxy of a data centre can be used: {cause}");
         }
     }
 }
