@@ -77,7 +77,9 @@ fn open_inet(address: SocketAddr, shards: usize) -> io::Result<Opened> {
 
 fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
+    // A port that the kernel chooses is new to everybody. With this option it could be one that another process has bound
+    // and does not listen on yet, and the two would share it.
+    socket.set_reuse_address(address.port() != 0)?;
     if shared {
         socket.set_reuse_port(true)?;
     }
