@@ -3,7 +3,7 @@
 
 use super::client_hello::ClientHello;
 use super::record::CHANGE_CIPHER_SPEC_RECORD;
-use super::{RANDOM_LEN, around_random, digest, extension, group, record};
+use super::{RANDOM_LEN, RANDOM_OFFSET, around_random, digest, extension, group, record};
 use crate::secret::SecretKey;
 
 /// The longest encrypted part, in bytes: iOS takes at most 10,240 in one record of the answer.
@@ -77,15 +77,11 @@ pub fn answer(hello: &ClientHello<'_>, key: &SecretKey, share: &KeyShare, encryp
     answer.extend_from_slice(encrypted);
     if let Some((before, _, after)) = around_random(&answer) {
         let random = digest(key, hello.random(), before, after);
-        if let Some(field) = answer.get_mut(before_len()..before_len().saturating_add(RANDOM_LEN)) {
-            field.copy_from_slice(&random);
+        for (to, from) in answer.iter_mut().skip(RANDOM_OFFSET).zip(random) {
+            *to = from;
         }
     }
     answer
-}
-
-const fn before_len() -> usize {
-    super::RANDOM_OFFSET
 }
 
 /// The first record, its random still zeros, with room for what follows.
