@@ -36,6 +36,8 @@ pub fn run(snapshot: Snapshot) -> Result<(), StartError> {
             warn!(%error, directory = %snapshot.server.state_dir.display(), "the state directory cannot be written");
         }
         tell_ready(&server);
+        // Most of what ran until now runs never again. Where the system does not tell, memory is a little more.
+        let _ = sys::forget_files();
         signals.stop().await;
         info!("stopping: no new connections; those that are there may end by themselves");
         notify(&[NotifyState::Stopping]);

@@ -2,9 +2,11 @@
 #![allow(unsafe_code, reason = "this is the room that may")]
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::mm::{Advice, madvise};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -51,6 +53,44 @@ pub(crate) fn return_free_memory() {
     }
 }
 
+/// Takes code and constants, which stand in files, out of the process's memory. What is used comes back at its next use, 16
+/// pages at a time; what only the start needed (parsing, the command line) stays out, which is some 2 MiB.
+///
+/// # Errors
+/// The system does not tell where they are. Nothing has changed.
+pub(crate) fn forget_files() -> io::Result<()> {
+    for range in unwritten_mappings(&std::fs::read_to_string("/proc/self/smaps")?) {
+        // SAFETY: nothing was ever written to this private mapping of a file, and nobody may write to it: what is read there
+        // next is what was there before.
+        unsafe { madvise(range.start as *mut _, range.len(), Advice::LinuxDontNeed) }?;
+    }
+    Ok(())
+}
+
+/// The addresses in an `smaps` where a file stands as it is: private, not writable, and without a page of our own (those of
+/// constants that the linker moved, for example).
+fn unwritten_mappings(smaps: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut current = None;
+    for line in smaps.lines() {
+        match line.split_ascii_whitespace().collect::<Vec<_>>()[..] {
+            ["Anonymous:", "0", "kB"] => found.extend(current.take()),
+            [range, rights, _, _, inode, _, ..] => {
+                let file = matches!(rights, "r--p" | "r-xp") && inode != "0";
+                current = file.then(|| addresses(range)).flatten();
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn addresses(range: &str) -> Option<Range<usize>> {
+    let (start, end) = range.split_once('-')?;
+    let address = |text| usize::from_str_radix(text, 16).ok();
+    Some(address(start)?..address(end)?)
+}
+
 /// Raises the limit on open descriptors to the highest that this process may have; gives it. `None`: there is no limit.
 pub(crate) fn raise_descriptor_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
@@ -70,4 +110,33 @@ fn own(fd: RawFd) -> OwnedFd {
     // SAFETY: systemd passed this descriptor to this process (LISTEN_PID is ours), and it is read from the environment
     // once, under the lock, so nobody else owns it.
     unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_that_nobody_wrote_to_are_found() {
+        let found = |rights: &str, inode: u32, anonymous: u32| {
+            unwritten_mappings(&format!(
+                "1000-3000 {rights} 001d9000 fe:00 {inode} /usr/bin/a name\nRss: 8 kB\nAnonymous: {anonymous} kB\nVmFlags: rd mr\n"
+            ))
+        };
+        assert_eq!(found("r-xp", 7, 0), [0x1000..0x3000]);
+        assert_eq!(found("r--p", 7, 0), [0x1000..0x3000]);
+        for rights in ["rw-p", "rwxp", "r-xs", "---p"] {
+            assert!(found(rights, 7, 0).is_empty(), "{rights}");
+        }
+        assert!(found("r-xp", 0, 0).is_empty(), "not a file");
+        assert!(found("r--p", 7, 4).is_empty(), "a page of our own");
+        assert!(unwritten_mappings("Anonymous: 0 kB\nnonsense").is_empty());
+    }
+
+    #[test]
+    fn what_was_forgotten_is_there_when_it_is_used() {
+        static MOVED: [&str; 2] = ["constants that the linker", "moved"];
+        forget_files().expect("the system tells");
+        assert_eq!(MOVED.join(" "), "constants that the linker moved");
+    }
 }

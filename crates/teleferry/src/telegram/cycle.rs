@@ -17,6 +17,7 @@ use super::item::Item;
 use super::known::Known;
 use super::source::{Family, Source};
 use crate::config::{AddressPreference, Telegram};
+use crate::sys;
 
 /// All that is done over and over.
 pub(super) struct Cycle<S> {
@@ -26,6 +27,14 @@ pub(super) struct Cycle<S> {
     pub(super) cache: RefCell<Cache>,
     /// What was said already.
     pub(super) said: Said,
+}
+
+/// Waits for the next round, without what only a round needs: certificates and the code of TLS and HTTP.
+async fn rest(pause: Duration) {
+    sys::return_free_memory();
+    // Where the system does not tell, memory is a little more.
+    let _ = sys::forget_files();
+    sleep(pause).await;
 }
 
 /// What is said once.
@@ -57,7 +66,7 @@ impl<S: Source> Cycle<S> {
         loop {
             let fetched = self.fetch(item).await;
             let pause = self.pause(&mut backoff, fetched, &what, "what was known before stays in use");
-            sleep(pause).await;
+            rest(pause).await;
         }
     }
 
@@ -91,7 +100,7 @@ impl<S: Source> Cycle<S> {
             let found = self.find_address(family).await;
             let help =
                 "set `telegram.external_ip`, else middle proxies may refuse connections from behind NAT";
-            sleep(self.pause(&mut backoff, found, &what, help)).await;
+            rest(self.pause(&mut backoff, found, &what, help)).await;
         }
     }
 

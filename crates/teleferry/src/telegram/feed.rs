@@ -69,10 +69,7 @@ impl Feed {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, mut stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("telegram".into()).spawn(move || {
-            let source = match Http::new(&settings) {
-                Ok(source) => source,
-                Err(error) => return tracing::error!(%error, "what Telegram publishes cannot be fetched"),
-            };
+            let source = Http::new(&settings);
             let cycle = Cycle { settings, source, known, cache: RefCell::new(cache), said: Said::default() };
             runtime.block_on(async {
                 tokio::select! {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty};
@@ -13,7 +12,7 @@ use hyper::client::conn::http1;
 use hyper::http::uri::{Authority, Scheme};
 use hyper::{Request, Response, Uri, header};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
+use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
@@ -28,7 +27,8 @@ use crate::net::dial;
 
 /// The network. Redirects are not followed: Telegram has none, and where one leads is not for others to say.
 pub(super) struct Http {
-    tls: Arc<ClientConfig>,
+    /// Whom to believe. Read again for each fetch: between two of them an hour passes in which it would only take memory.
+    roots: Box<dyn Fn() -> RootCertStore>,
     /// For each address that is tried.
     connect_timeout: Duration,
     /// For all of it, from the look-up of the name to the last byte.
@@ -58,16 +58,13 @@ pub(super) enum FetchError {
 }
 
 impl Http {
-    /// Reads the certificates to believe.
-    ///
-    /// # Errors
-    /// There is no TLS.
-    pub(super) fn new(settings: &Telegram) -> io::Result<Self> {
-        Ok(Self {
-            tls: trust::client_config(trust::roots())?,
+    /// Asks nobody yet.
+    pub(super) fn new(settings: &Telegram) -> Self {
+        Self {
+            roots: Box::new(trust::roots),
             connect_timeout: settings.connect_timeout,
             timeout: settings.http_timeout,
-        })
+        }
     }
 
     async fn fetch(&self, url: &Uri, limit: usize, family: Option<Family>) -> Result<Fetched, FetchError> {
@@ -81,7 +78,8 @@ impl Http {
             return exchange(stream, url, authority, limit).await;
         }
         let name = ServerName::try_from(host.to_owned()).map_err(|_| FetchError::Url)?;
-        let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await;
+        let config = trust::client_config((self.roots)()).map_err(FetchError::Tls)?;
+        let tls = TlsConnector::from(config).connect(name, stream).await;
         exchange(tls.map_err(FetchError::Tls)?, url, authority, limit).await
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
-use tracing::warn;
+use tracing::debug;
 
 /// How to speak TLS as a client that believes certificates which these roots vouch for.
 ///
@@ -26,11 +26,12 @@ pub(super) fn roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     for error in native.errors {
-        warn!(%error, "a certificate of the system's store cannot be read");
+        debug!(%error, "a certificate of the system's store cannot be read");
     }
     // Old stores hold some that nobody can parse any more.
     roots.add_parsable_certificates(native.certs);
     if roots.is_empty() {
+        debug!("the system's store has no certificates: those that are built in count");
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     roots

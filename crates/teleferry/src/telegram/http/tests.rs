@@ -1,6 +1,7 @@
 //! Good and bad servers.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -63,7 +64,7 @@ async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, behaviour: Behavi
 
 fn http(roots: RootCertStore) -> Http {
     let minute = Duration::from_mins(1);
-    Http { tls: trust::client_config(roots).expect("TLS"), connect_timeout: minute, timeout: minute }
+    Http { roots: Box::new(move || roots.clone()), connect_timeout: minute, timeout: minute }
 }
 
 async fn get(url: String, roots: RootCertStore) -> Result<Fetched, FetchError> {
