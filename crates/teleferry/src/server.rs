@@ -9,11 +9,12 @@ use tokio::sync::watch;
 
 use crate::backend::{Book, Endpoints};
 use crate::client::Door;
+use crate::clock;
 use crate::config::{ListenAddress, Mode, Snapshot};
 use crate::cover;
 use crate::listen::{self, Ceiling};
 use crate::net::Memory;
-use crate::observe::{Counts, LinkCounters, LinkCounts, ListenerCounters};
+use crate::observe::{Counts, LinkCounts, ListenerCounters, ShardCounters};
 use crate::shard::{self, Advance as _, Phase, Seat};
 use crate::telegram::{Feed, Fetching, Known};
 
@@ -52,7 +53,7 @@ pub struct Server {
     /// By listener, then by shard.
     counters: Vec<Vec<Arc<ListenerCounters>>>,
     /// By shard.
-    links: Vec<Arc<LinkCounters>>,
+    shards: Vec<Arc<ShardCounters>>,
     /// Keeps what is known of Telegram fresh.
     fetching: Option<Fetching>,
 }
@@ -98,7 +99,7 @@ impl Server {
         for seat in &mut seats {
             seat.counters = counters.iter().map(|of_shards| Arc::clone(&of_shards[seat.number])).collect();
         }
-        let links = seats.iter().map(|seat| Arc::clone(&seat.links)).collect();
+        let of_shards = seats.iter().map(|seat| Arc::clone(&seat.shard)).collect();
         let feed = (snapshot.telegram.mode != Mode::Direct).then(|| Feed::new(&snapshot));
         let (phase, receiver) = watch::channel(Phase::Running);
         let shared = Arc::new(Shared {
@@ -113,8 +114,15 @@ impl Server {
             listener_ceilings: snapshot.listeners.iter().map(|l| Ceiling::new(l.max_connections)).collect(),
             snapshot,
         });
-        let mut server =
-            Self { shared, phase, threads: Vec::new(), addresses, counters, links, fetching: None };
+        let mut server = Self {
+            shared,
+            phase,
+            threads: Vec::new(),
+            addresses,
+            counters,
+            shards: of_shards,
+            fetching: None,
+        };
         for seat in seats {
             let thread = shard::start(seat, Arc::clone(&server.shared), receiver.clone());
             server.threads.push(thread.map_err(StartError::Thread)?);
@@ -152,7 +160,7 @@ impl Server {
         let memory = &self.shared.memory;
         let mut counts =
             LinkCounts { queued: memory.used() as u64, pauses: memory.pauses(), ..LinkCounts::default() };
-        self.links.iter().for_each(|shard| counts.add(shard));
+        self.shards.iter().for_each(|shard| counts.add(&shard.links));
         counts
     }
 
@@ -204,8 +212,14 @@ pub(crate) fn worker_count(configured: usize) -> usize {
 type Opened = (Vec<Seat>, Vec<(String, ListenAddress)>);
 
 fn open_listeners(snapshot: &Snapshot, shards: usize) -> Result<Opened, StartError> {
+    let epoch = clock::now();
     let mut seats: Vec<_> = (0..shards)
-        .map(|number| Seat { number, sockets: Vec::new(), counters: Vec::new(), links: Arc::default() })
+        .map(|number| Seat {
+            number,
+            sockets: Vec::new(),
+            counters: Vec::new(),
+            shard: Arc::new(ShardCounters::new(epoch)),
+        })
         .collect();
     let mut addresses = Vec::new();
     for (index, listener) in snapshot.listeners.iter().enumerate() {

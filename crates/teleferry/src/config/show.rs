@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write};
 use std::net::IpAddr;
 
-use super::snapshot::{Listener, Snapshot, Telegram};
+use super::snapshot::{Admin, Listener, Snapshot, Telegram};
 use super::value::{show_duration, show_size};
 
 impl Snapshot {
@@ -17,7 +17,7 @@ impl Snapshot {
     }
 
     fn write_to(&self, out: &mut String) -> fmt::Result {
-        let Self { server, listeners, telegram, cover, handshake, relay, limits, log } = self;
+        let Self { server, listeners, telegram, cover, handshake, relay, limits, log, admin } = self;
         writeln!(out, "[server]")?;
         writeln!(out, "workers = {}", server.workers)?;
         writeln!(out, "state_dir = {:?}", server.state_dir)?;
@@ -42,8 +42,21 @@ impl Snapshot {
         writeln!(out, "memory = {:?}", show_size(limits.memory))?;
         writeln!(out, "\n[log]\nlevel = {:?}", log.level.as_str().to_ascii_lowercase())?;
         writeln!(out, "format = {:?}", log.format.name())?;
-        writeln!(out, "mask_addresses = {}", log.mask_addresses)
+        writeln!(out, "mask_addresses = {}", log.mask_addresses)?;
+        write_admin(admin, out)
     }
+}
+
+fn write_admin(admin: &Admin, out: &mut String) -> fmt::Result {
+    let socket = admin.socket.as_ref().map_or_else(|| "off".to_owned(), |path| path.display().to_string());
+    writeln!(out, "\n[admin]\nsocket = {socket:?}")?;
+    if let Some(address) = admin.http {
+        writeln!(out, "http = \"{address}\"")?;
+    }
+    if let Some(path) = &admin.token_file {
+        writeln!(out, "token_file = {path:?}")?;
+    }
+    writeln!(out, "seed_metric_names = {}", admin.seed_metric_names)
 }
 
 fn write_listener(listener: &Listener, out: &mut String) -> fmt::Result {

@@ -2,13 +2,17 @@
 //! address.
 
 mod counters;
+mod histogram;
 mod links;
 mod reason;
 mod redact;
+mod shards;
 mod throttle;
 
-pub use counters::{Counts, ListenerCounters, Protocol};
+pub use counters::{Counter, Counts, ListenerCounters, Protocol};
+pub use histogram::{Histogram, Scale, Spread};
 pub use links::{LinkCounters, LinkCounts};
 pub use reason::{CloseReason, Kind, Side};
 pub(crate) use redact::Masked;
+pub use shards::{DcCounters, LinkGauge, ShardCounters, Stage};
 pub(crate) use throttle::Throttle;

@@ -20,7 +20,7 @@ use crate::client::Door;
 use crate::config::Snapshot;
 use crate::listen::Ceiling;
 use crate::net::Pipes;
-use crate::observe::{LinkCounters, ListenerCounters, Throttle};
+use crate::observe::{LinkCounters, ListenerCounters, ShardCounters, Throttle};
 use crate::server::Shared;
 use crate::sys;
 use sweep::Sweep;
@@ -77,7 +77,7 @@ pub(crate) struct Shard {
     pub(crate) health: Health,
     /// The links to middle proxies.
     pub(crate) pools: Pools,
-    links: Arc<LinkCounters>,
+    counters: Arc<ShardCounters>,
     sweep: Rc<Sweep>,
     scratch: RefCell<Box<[u8]>>,
     workbench: RefCell<Workbench>,
@@ -149,11 +149,11 @@ impl Shard {
         shared: Arc<Shared>,
         phase: watch::Receiver<Phase>,
         number: usize,
-        links: Arc<LinkCounters>,
+        counters: Arc<ShardCounters>,
     ) -> Self {
         Self {
             pools: Pools::new(shared.known.clone(), number, shared.shards),
-            links,
+            counters,
             shared,
             throttles: Throttles::default(),
             health: Health::default(),
@@ -199,7 +199,12 @@ impl Shard {
 
     /// What the shard's links count.
     pub(crate) fn links(&self) -> &LinkCounters {
-        &self.links
+        &self.counters.links
+    }
+
+    /// What the shard counts as a whole.
+    pub(crate) const fn counters(&self) -> &Arc<ShardCounters> {
+        &self.counters
     }
 
     /// The shard's pipes for bulk.
@@ -232,6 +237,13 @@ impl Shard {
     pub(crate) fn alive(self: &Rc<Self>) -> Alive {
         self.live.count.set(self.live.count.get() + 1);
         Alive(Rc::clone(self))
+    }
+}
+
+impl Alive {
+    /// The shard on which it lives.
+    pub(crate) const fn shard(&self) -> &Rc<Shard> {
+        &self.0
     }
 }
 

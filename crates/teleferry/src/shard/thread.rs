@@ -14,7 +14,7 @@ use super::{Listener, Phase, Shard};
 use crate::clock;
 use crate::entropy;
 use crate::listen::{ListeningSocket, accept_loop};
-use crate::observe::{LinkCounters, ListenerCounters};
+use crate::observe::{ListenerCounters, ShardCounters};
 use crate::server::Shared;
 
 /// What a shard is given when it begins.
@@ -26,8 +26,8 @@ pub(crate) struct Seat {
     pub(crate) sockets: Vec<(usize, ListeningSocket)>,
     /// Its counters, one for each listener.
     pub(crate) counters: Vec<Arc<ListenerCounters>>,
-    /// The counters of its links.
-    pub(crate) links: Arc<LinkCounters>,
+    /// What it counts as a whole.
+    pub(crate) shard: Arc<ShardCounters>,
 }
 
 /// Starts a shard's thread. It ends once the server stops and its connections are gone.
@@ -50,7 +50,7 @@ pub(crate) fn start(
 
 async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
     entropy::warm_up();
-    let shard = Rc::new(Shard::new(Arc::clone(&shared), phase.clone(), seat.number, seat.links));
+    let shard = Rc::new(Shard::new(Arc::clone(&shared), phase.clone(), seat.number, seat.shard));
     // The first client must find all data centres.
     shard.pools.refresh(&shard);
     let listeners: Vec<_> = seat
@@ -94,6 +94,7 @@ async fn tick(shard: Rc<Shard>) {
         shard.sweep.tick(now.duration_since(start));
         shard.pools.tick(&shard, now);
         shard.tidy();
+        shard.counters().beat(now);
     }
 }
 
