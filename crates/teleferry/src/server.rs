@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use crate::backend::{Book, Endpoints};
 use crate::client::Door;
 use crate::clock;
-use crate::config::{ListenAddress, Mode, Snapshot};
+use crate::config::{Difference, ListenAddress, Mode, Snapshot};
+use crate::control::{ReloadError, ReloadReport};
 use crate::cover;
 use crate::listen::{self, Ceiling};
 use crate::net::Memory;
@@ -133,8 +134,23 @@ impl Server {
 
     /// Every open address with the name of its listener.
     #[must_use]
-    pub fn addresses(&self) -> &[(String, ListenAddress)] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<(String, ListenAddress)> {
+        self.addresses.clone()
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.shared.snapshot)
+    }
+
+    /// Says what changed. Nothing of it can be applied yet.
+    ///
+    /// # Errors
+    /// None yet.
+    pub async fn reload(&self, snapshot: Snapshot) -> Result<ReloadReport, ReloadError> {
+        let Difference { live, restart } = self.shared.snapshot.difference(&snapshot);
+        Ok(ReloadReport { changes: Vec::new(), restart: live.into_iter().chain(restart).collect() })
     }
 
     /// The counters of one listener, summed over the shards; `None` when there is no listener of that name.
