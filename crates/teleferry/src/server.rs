@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -15,7 +16,8 @@ use crate::control::{ReloadError, ReloadReport};
 use crate::cover;
 use crate::listen::{self, Ceiling};
 use crate::net::Memory;
-use crate::observe::{Counts, LinkCounts, ListenerCounters, ShardCounters};
+use crate::observe::{Counts, LinkCounts, ListenerCounters, Reloads, ShardCounters};
+use crate::reading::{ListenerReading, Observer};
 use crate::shard::{self, Advance as _, Phase, Seat};
 use crate::telegram::{Feed, Fetching, Known};
 
@@ -47,16 +49,55 @@ pub(crate) struct Shared {
 /// A running server. Dropping it without [`stop`](Self::stop) cuts every connection.
 #[derive(Debug)]
 pub struct Server {
-    shared: Arc<Shared>,
+    watched: Arc<Watched>,
     phase: watch::Sender<Phase>,
     threads: Vec<JoinHandle<()>>,
+    /// Keeps what is known of Telegram fresh.
+    fetching: Option<Fetching>,
+}
+
+/// What can be looked at from any thread while the server runs, and a little longer.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    /// What all shards share.
+    pub(crate) shared: Arc<Shared>,
+    /// When it was started.
+    pub(crate) started: Instant,
     addresses: Vec<(String, ListenAddress)>,
     /// By listener, then by shard.
     counters: Vec<Vec<Arc<ListenerCounters>>>,
     /// By shard.
-    shards: Vec<Arc<ShardCounters>>,
-    /// Keeps what is known of Telegram fresh.
-    fetching: Option<Fetching>,
+    pub(crate) shards: Vec<Arc<ShardCounters>>,
+    /// How often the settings were read again.
+    pub(crate) reloads: Reloads,
+}
+
+impl Watched {
+    /// The settings in force.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.shared.snapshot)
+    }
+
+    /// Every listener, with what it counted.
+    pub(crate) fn listeners(&self) -> Vec<ListenerReading> {
+        let read = |(listener, shards): (&crate::config::Listener, &Vec<Arc<ListenerCounters>>)| {
+            let mut counts = Counts::default();
+            shards.iter().for_each(|shard| counts.add(shard));
+            let own = self.addresses.iter().filter(|(name, _)| *name == listener.name);
+            let addresses = own.map(|(_, address)| address.clone()).collect();
+            ListenerReading { name: listener.name.clone(), addresses, counts }
+        };
+        self.shared.snapshot.listeners.iter().zip(&self.counters).map(read).collect()
+    }
+
+    /// The counters of the links to middle proxies, summed over the shards.
+    pub(crate) fn links(&self) -> LinkCounts {
+        let memory = &self.shared.memory;
+        let mut counts =
+            LinkCounts { queued: memory.used() as u64, pauses: memory.pauses(), ..LinkCounts::default() };
+        self.shards.iter().for_each(|shard| counts.add(&shard.links));
+        counts
+    }
 }
 
 /// Ends the waiting for connections that may end by themselves.
@@ -115,17 +156,17 @@ impl Server {
             listener_ceilings: snapshot.listeners.iter().map(|l| Ceiling::new(l.max_connections)).collect(),
             snapshot,
         });
-        let mut server = Self {
+        let watched = Watched {
             shared,
-            phase,
-            threads: Vec::new(),
+            started: clock::now(),
             addresses,
             counters,
             shards: of_shards,
-            fetching: None,
+            reloads: Reloads::default(),
         };
+        let mut server = Self { watched: Arc::new(watched), phase, threads: Vec::new(), fetching: None };
         for seat in seats {
-            let thread = shard::start(seat, Arc::clone(&server.shared), receiver.clone());
+            let thread = shard::start(seat, Arc::clone(&server.watched.shared), receiver.clone());
             server.threads.push(thread.map_err(StartError::Thread)?);
         }
         server.fetching = feed.map(Feed::start).transpose().map_err(StartError::Thread)?;
@@ -135,13 +176,19 @@ impl Server {
     /// Every open address with the name of its listener.
     #[must_use]
     pub fn addresses(&self) -> Vec<(String, ListenAddress)> {
-        self.addresses.clone()
+        self.watched.addresses.clone()
     }
 
     /// The settings in force.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.shared.snapshot)
+        self.watched.snapshot()
+    }
+
+    /// A look at it from any thread.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        Observer::new(Arc::clone(&self.watched), self.phase.subscribe())
     }
 
     /// Says what changed. Nothing of it can be applied yet.
@@ -149,35 +196,26 @@ impl Server {
     /// # Errors
     /// None yet.
     pub async fn reload(&self, snapshot: Snapshot) -> Result<ReloadReport, ReloadError> {
-        let Difference { live, restart } = self.shared.snapshot.difference(&snapshot);
+        let Difference { live, restart } = self.watched.shared.snapshot.difference(&snapshot);
         Ok(ReloadReport { changes: Vec::new(), restart: live.into_iter().chain(restart).collect() })
     }
 
     /// The counters of one listener, summed over the shards; `None` when there is no listener of that name.
     #[must_use]
     pub fn counts(&self, listener: &str) -> Option<Counts> {
-        let index = self.shared.snapshot.listeners.iter().position(|l| l.name == listener)?;
-        let mut counts = Counts::default();
-        for shard in self.counters.get(index)? {
-            counts.add(shard);
-        }
-        Some(counts)
+        self.watched.listeners().into_iter().find(|read| read.name == listener).map(|read| read.counts)
     }
 
     /// What is known of Telegram, now and from now on; `None` when middle proxies are not used.
     #[must_use]
     pub fn known(&self) -> Option<watch::Receiver<Arc<Known>>> {
-        self.shared.known.clone()
+        self.watched.shared.known.clone()
     }
 
     /// The counters of the links to middle proxies, summed over the shards.
     #[must_use]
     pub fn links(&self) -> LinkCounts {
-        let memory = &self.shared.memory;
-        let mut counts =
-            LinkCounts { queued: memory.used() as u64, pauses: memory.pauses(), ..LinkCounts::default() };
-        self.shards.iter().for_each(|shard| counts.add(&shard.links));
-        counts
+        self.watched.links()
     }
 
     /// A way to stop at once while [`stop`](Self::stop) still waits.
@@ -199,7 +237,7 @@ impl Server {
             }
             drop(all_over);
         });
-        if over.recv_timeout(self.shared.snapshot.server.drain)
+        if over.recv_timeout(self.watched.shared.snapshot.server.drain)
             == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
         {
             self.phase.advance(Phase::Closing);
