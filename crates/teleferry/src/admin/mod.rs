@@ -24,6 +24,8 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub use api::{Reloaded, description};
+pub use health::Health;
+pub use history::Sample;
 pub use open::OpenError;
 pub use problem::Problem;
 pub use status::{Dc, Link, Listener, State, Status};
