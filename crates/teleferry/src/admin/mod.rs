@@ -135,6 +135,7 @@ impl Admin {
             ended = socket => ended,
             ended = http => ended,
             () = self.shared.sample() => Ok(()),
+            () = self.shared.token.follow() => Ok(()),
         }
     }
 }

@@ -51,6 +51,14 @@ impl TokenFile {
         Ok(Self { observer, known: Mutex::new((reloads, token)) })
     }
 
+    /// Reads it again after every reload; ends with the server.
+    pub(super) async fn follow(&self) {
+        let mut reloads = self.observer.reloads().follow();
+        while reloads.changed().await.is_ok() {
+            self.refresh(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
     /// Compares without telling by its time how much was right.
     pub(super) fn check(&self, given: Option<&[u8]>) -> Proof {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +70,7 @@ impl TokenFile {
         }
     }
 
-    /// After a reload the file is read again. One that is of no use then leaves nothing that could be given.
+    /// After a reload that was not seen yet the file is read again. One that is of no use then leaves nothing that could be given.
     fn refresh(&self, (known, token): &mut (u64, Option<Token>)) {
         let reloads = self.observer.reloads().counts().applied;
         if *known == reloads {

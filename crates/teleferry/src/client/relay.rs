@@ -137,6 +137,7 @@ impl Relay {
             return Ok(());
         }
         self.counters().from_client.add(early.len() as u64);
+        self.shard_counters().client_reads.observe(early.len() as u64);
         let mut buf = vec![0; HEADROOM];
         buf.extend_from_slice(early);
         let data = HEADROOM..buf.len();

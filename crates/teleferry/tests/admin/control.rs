@@ -14,7 +14,7 @@ async fn ctl_shows_how_it_is() {
     let socket = program.path("state/ctl.sock");
     let mode = std::fs::metadata(&socket).expect("there by default").permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
-    let mut client = soon(Client::connect(program.address, &Options::new(Protocol::Secure, Some(key()))))
+    let mut client = soon(Client::connect(program.address, &Options::new(Protocol::Padded, Some(key()))))
         .await
         .expect("in");
     soon(client.echo(vec![7; 64])).await.expect("echo");

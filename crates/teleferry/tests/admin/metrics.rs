@@ -18,6 +18,20 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
     lines.map(sample).collect()
 }
 
+/// Asks until the samples fulfil a condition, and gives them.
+async fn counted(
+    program: &Program,
+    condition: impl Fn(&BTreeMap<String, f64>) -> bool,
+) -> BTreeMap<String, f64> {
+    loop {
+        let samples = samples(&program.get("/metrics").body);
+        if condition(&samples) {
+            return samples;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 /// The names of all families, as they are declared.
 fn families(text: &str) -> Vec<&str> {
     text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect()
@@ -32,11 +46,9 @@ async fn what_clients_do_is_counted() {
         .expect("in");
     soon(client.echo(vec![7; 5000])).await.expect("echo");
 
-    let response = program.get("/metrics");
-    assert_eq!(response.status, 200);
-    assert!(response.head.contains("content-type: application/openmetrics-text"), "{}", response.head);
-    assert!(response.body.ends_with("# EOF\n"));
-    let samples = samples(&response.body);
+    // Shards count a moment after the client sees the effect.
+    let echoed = "teleferry_dc_received_bytes_total{dc=\"2\"}";
+    let samples = soon(counted(&program, |samples| samples.get(echoed).is_some_and(|&n| n > 5000.0))).await;
     let value = |name: &str| *samples.get(name).unwrap_or_else(|| panic!("no {name} in {samples:#?}"));
     assert_eq!(value("teleferry_connections_total{listener=\"main\"}"), 1.0);
     assert_eq!(value("teleferry_clients_total{listener=\"main\",protocol=\"tls\"}"), 1.0);
@@ -52,6 +64,10 @@ async fn what_clients_do_is_counted() {
     }
     assert!(value("process_resident_memory_bytes") > 1_000_000.0);
     assert!(value("teleferry_read_bytes_count{side=\"client\"}") >= 1.0);
+    let response = program.get("/metrics");
+    assert_eq!(response.status, 200);
+    assert!(response.head.contains("content-type: application/openmetrics-text"), "{}", response.head);
+    assert!(response.body.ends_with("# EOF\n"));
     let known: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
     for family in families(&response.body) {
         assert!(known.contains(&family), "{family} is in the table");
@@ -59,12 +75,7 @@ async fn what_clients_do_is_counted() {
 
     drop(client);
     let lifetime = "teleferry_session_lifetime_seconds_count{listener=\"main\"}";
-    let ended = async {
-        while crate::metrics::samples(&program.get("/metrics").body)[lifetime] == 0.0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon(ended).await;
+    soon(counted(&program, |samples| samples[lifetime] == 1.0)).await;
 }
 
 #[tokio::test]
@@ -72,14 +83,14 @@ async fn the_seeds_names_are_there_when_they_are_asked_for() {
     let telegram = telegram();
     let admin = "http = \"127.0.0.1:0\"\nseed_metric_names = true";
     let program = Program::start(&telegram.addresses(), admin);
-    let mut client = soon(Client::connect(program.address, &Options::new(Protocol::Secure, Some(key()))))
+    let mut client = soon(Client::connect(program.address, &Options::new(Protocol::Padded, Some(key()))))
         .await
         .expect("in");
     soon(client.echo(vec![7; 64])).await.expect("echo");
+    let sent = "mtproto_proxy_received_upstream_bytes{listener=\"main\"}";
+    let samples = soon(counted(&program, |samples| samples.get(sent).is_some_and(|&n| n > 64.0))).await;
     let body = program.get("/metrics").body;
-    let samples = samples(&body);
     assert_eq!(samples["mtproto_proxy_in_connection_total{listener=\"main\"}"], 1.0);
-    assert!(samples["mtproto_proxy_received_upstream_bytes{listener=\"main\"}"] > 64.0);
     assert!(samples["mtproto_proxy_sent_downstream_bytes{dc_id=\"2\"}"] > 64.0);
     assert_eq!(samples["mtproto_proxy_connections_count{listener=\"main\"}"], 1.0);
     let families = families(&body);
