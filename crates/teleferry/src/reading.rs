@@ -13,7 +13,7 @@ use crate::config::{ListenAddress, Snapshot};
 use crate::observe::{
     Counts, DcCounters, LinkCounts, ProcessReading, ReloadCounts, Reloads, ShardCounters, Spread, Stage,
 };
-use crate::server::{Shared, Watched};
+use crate::server::{Settings, Watched};
 use crate::shard::Phase;
 
 /// A look at the running server from any thread. It costs the shards nothing.
@@ -120,12 +120,12 @@ impl Observer {
     /// The settings in force.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.watched.snapshot()
+        Arc::clone(&self.watched.settings().snapshot)
     }
 
-    /// What all shards share.
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.watched.shared
+    /// What is in force.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.watched.settings()
     }
 
     /// Reloads are counted here.

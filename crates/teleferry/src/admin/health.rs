@@ -81,7 +81,7 @@ impl Probe {
         {
             return reached;
         }
-        let destination = observer.shared().book.find(DcId::new(PROBED_DC));
+        let destination = observer.settings().book.find(DcId::new(PROBED_DC));
         let addresses = destination.map(|destination| destination.addresses).unwrap_or_default();
         let reached = dial(&addresses, PROBE).await.is_ok();
         *known = Some((clock::now(), reached));
