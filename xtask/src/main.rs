@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod guard;
 mod metrics;
+#[cfg(test)]
+mod monitoring;
 mod reference;
 mod shell;
 mod suite;
