@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::settings_for;
-use teleferry::config::Snapshot;
+use teleferry::config::{Mode, Snapshot};
 use teleferry::telegram::{Feed, Known};
 
 const SECRET: [u8; 64] = [9; 64];
@@ -23,6 +23,7 @@ fn settings(server: SocketAddr, state_dir: &Path) -> Snapshot {
     snapshot.telegram.proxy_config_url = url("config");
     snapshot.telegram.proxy_config_v6_url = url("config6");
     snapshot.telegram.ip_lookup.clear();
+    snapshot.telegram.mode = Mode::Auto;
     snapshot
 }
 
