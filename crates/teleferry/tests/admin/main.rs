@@ -8,4 +8,5 @@ mod control;
 mod health;
 mod metrics;
 mod page;
+mod privacy;
 mod program;
