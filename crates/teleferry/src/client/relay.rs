@@ -150,7 +150,7 @@ impl Relay {
         let mut moved = 0;
         loop {
             let sent = self.leg.flush(cx)?;
-            self.to_telegram(sent);
+            self.count_sent(sent);
             if !self.leg.is_clear() || self.up == Way::Ended {
                 break;
             }
@@ -191,7 +191,7 @@ impl Relay {
     ) -> Result<(), CloseReason> {
         let Received { stream, messages, filtered } = received;
         let sent = self.leg.send(cx, buf, stream)?;
-        self.to_telegram(sent);
+        self.count_sent(sent);
         let counters = self.counters();
         counters.messages.add(u64::from(messages));
         counters.messages_filtered.add(u64::from(filtered));
@@ -249,7 +249,7 @@ impl Relay {
         }
         self.counters().to_client.add(flushed as u64);
         if moved > 0 {
-            self.from_telegram(moved);
+            self.count_received(moved);
             self.answered();
         }
         Ok(moved + flushed > 0)
@@ -346,7 +346,7 @@ impl Relay {
     }
 
     /// So many bytes went to Telegram. What goes over a link is counted for the data centre by the link.
-    fn to_telegram(&self, bytes: usize) {
+    fn count_sent(&self, bytes: usize) {
         self.counters().to_telegram.add(bytes as u64);
         if let (Leg::Direct(_), Some(dc)) = (&self.leg, self.connection.dc()) {
             dc.sent.add(bytes as u64);
@@ -354,7 +354,7 @@ impl Relay {
     }
 
     /// So many bytes came from the data centre, directly.
-    fn from_telegram(&self, bytes: usize) {
+    fn count_received(&self, bytes: usize) {
         self.counters().from_telegram.add(bytes as u64);
         if let Some(dc) = self.connection.dc() {
             dc.received.add(bytes as u64);

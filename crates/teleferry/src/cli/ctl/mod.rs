@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
-use crate::admin::{Dc, Reloaded, Status};
+use crate::admin::{Reloaded, Status};
 use crate::config::{self, DEFAULT_SOCKET, Overrides};
 use crate::state;
 use client::{Answer, ask};
@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
             }
             Ok(())
         }
-        Order::Dc => show.answer::<Vec<Dc>>(&ask(&socket, "GET", "/api/v1/dcs")?, text::dcs, out),
+        Order::Dc => show.answer::<text::Dcs>(&ask(&socket, "GET", "/api/v1/dcs")?, text::dcs, out),
     }
 }
 

@@ -46,8 +46,11 @@ pub(super) fn status(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// What the process says of all data centres.
+pub(super) type Dcs = Box<[Dc]>;
+
 /// Data centres, each with its links.
-pub(super) fn dcs(dcs: &Vec<Dc>, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn dcs(dcs: &Dcs, out: &mut dyn Write) -> io::Result<()> {
     if dcs.is_empty() {
         return writeln!(out, "no client was taken to a data centre so far, and there are no links");
     }
