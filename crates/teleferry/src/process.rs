@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::AbortHandle;
 use tracing::{error, info, warn};
 
-use crate::admin::{Admin, Bounds, OpenError};
+use crate::admin::{self, Admin, Bounds, OpenError};
 use crate::config::Snapshot;
 use crate::control::{Control, Order, ReloadError, ReloadReport, Source};
 use crate::net::PIPES;
@@ -20,8 +20,8 @@ use crate::sys;
 
 /// Descriptors that each connection may need: its own, and one to Telegram or to the cover site.
 const DESCRIPTORS_PER_CONNECTION: u64 = 2;
-/// Descriptors for everything else: listening sockets, event queues, logs.
-const RESERVED_DESCRIPTORS: u64 = 128;
+/// Descriptors for everything else: listening sockets, event queues, logs, and those who watch.
+const RESERVED_DESCRIPTORS: u64 = 128 + 2 * admin::CONNECTIONS as u64;
 /// Descriptors that each shard's pipes may take.
 const DESCRIPTORS_PER_SHARD: u64 = 2 * PIPES as u64;
 

@@ -77,10 +77,13 @@ pub struct Bounds {
     pub connections: usize,
 }
 
+/// Connections at once, on the socket and over TCP each.
+pub(crate) const CONNECTIONS: usize = 64;
+
 impl Default for Bounds {
     fn default() -> Self {
         let time = Duration::from_secs(10);
-        Self { body: 64 << 10, body_time: time, head_time: time, connections: 64 }
+        Self { body: 64 << 10, body_time: time, head_time: time, connections: CONNECTIONS }
     }
 }
 
