@@ -12,7 +12,7 @@ use crate::net::dial;
 use crate::reading::Observer;
 
 /// A worker that has not gone round for this long hangs; it goes round ten times a second.
-const STUCK: Duration = Duration::from_secs(5);
+pub(super) const STUCK: Duration = Duration::from_secs(5);
 /// An answer from a data centre counts for this long.
 const RECENT: Duration = Duration::from_secs(60);
 /// So does a probe.

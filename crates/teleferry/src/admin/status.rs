@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::health::STUCK;
 use crate::config::Mode;
 use crate::reading::{DcReading, LinkReading, ListenerReading, Observer, Reading};
 
@@ -143,8 +144,18 @@ fn verdict(reading: &Reading, mode: Mode) -> (State, String) {
     if !reading.running {
         return (State::Stopping, format!("Stopping, {clients}"));
     }
-    if mode == Mode::Middle && reading.ready_links() == 0 {
+    if reading.beats.iter().any(|age| *age > STUCK) {
+        return (State::Troubled, format!("A worker hangs, {clients}"));
+    }
+    if reading.ready_links() > 0 {
+        return (State::Online, format!("Online, {clients}"));
+    }
+    if mode == Mode::Middle {
         return (State::Troubled, format!("No link to Telegram's middle proxies, {clients}"));
+    }
+    let failed = reading.dcs.values().any(|dc| dc.unreachable + dc.silent > 0);
+    if failed && reading.since_direct_answer.is_none() {
+        return (State::Troubled, format!("No data centre of Telegram has answered so far, {clients}"));
     }
     (State::Online, format!("Online, {clients}"))
 }
