@@ -259,7 +259,10 @@ impl Relay {
     fn answered(&mut self) {
         if matches!(self.stage, Stage::Greeting | Stage::Asked) {
             self.stage = Stage::Flowing;
-            self.connection.answered();
+            // A link counts for itself: its answers do not come this way.
+            if matches!(self.leg, Leg::Direct(_)) {
+                self.connection.answered();
+            }
         }
         if let Some(address) = self.leg.proven() {
             self.shard_counters().direct_answer(clock::now());

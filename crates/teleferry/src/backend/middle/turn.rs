@@ -17,7 +17,7 @@ use super::link::{Cause, Link};
 use super::pool::Pool;
 use crate::clock;
 use crate::net::Held;
-use crate::observe::{CloseReason, DcCounters, Kind};
+use crate::observe::{CloseReason, DcCounters, Kind, Stage};
 use crate::shard::{Alarm, Expiry, Shard, take_turns};
 
 /// Bytes read at once.
@@ -146,6 +146,9 @@ impl Turns {
                     self.link.answered();
                     if let Some(port) = self.link.port(conn) {
                         let message = machine.message(data, message);
+                        if let Some(waited) = port.unanswered(self.shard.counters(), now) {
+                            self.shard.counters().stage(Stage::Relay, waited);
+                        }
                         self.shard.counters().answers.observe(message.len() as u64);
                         delivery.message(port, message);
                     }
