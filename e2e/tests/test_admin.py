@@ -22,7 +22,7 @@ def watched(start_proxy):
 
 
 @pytest.mark.timeout(180)
-def test_the_api_is_what_it_says_it_is(watched):
+def test_the_api_is_what_it_says_it_is(watched, tmp_path):
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("schemathesis")),
@@ -40,6 +40,8 @@ def test_the_api_is_what_it_says_it_is(watched):
             "1",
             "--no-color",
         ],
+        # It keeps what it found where it runs.
+        cwd=tmp_path,
         capture_output=True,
         encoding="utf-8",
         timeout=170,
