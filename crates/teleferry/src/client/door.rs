@@ -24,7 +24,7 @@ use crate::config;
 use crate::entropy;
 use crate::gate::ClockWindow;
 use crate::net::Stream;
-use crate::observe::{CloseReason, Kind};
+use crate::observe::{CloseReason, Kind, Stage};
 use crate::shard::Expiry;
 
 /// Bytes read at once from somebody who has proven nothing yet.
@@ -107,9 +107,14 @@ pub(super) async fn knock(connection: &Connection, stream: &mut Stream) -> Outco
     // Secrets are told apart by their place in the list, which a reload may change: one list from knock to answer.
     let rules = connection.listener().rules();
     let door = &rules.door;
+    let begun = clock::now();
     let mut first_bytes = Vec::new();
     let proving = prove(connection, door, stream, &mut first_bytes);
-    let entry = match connection.alarm().within(proving).await {
+    let verdict = connection.alarm().within(proving).await;
+    let judged = clock::now();
+    let counters = connection.shard().counters();
+    counters.stage(Stage::Verdict, judged.duration_since(begun));
+    let entry = match verdict {
         Ok(Entry::Header(client)) => return Outcome::Client(client),
         Ok(Entry::Hello(entry)) => entry,
         Ok(Entry::Stranger(reason)) => return Outcome::Stranger(reason, first_bytes),
@@ -123,7 +128,10 @@ pub(super) async fn knock(connection: &Connection, stream: &mut Stream) -> Outco
     let behind = first_bytes.split_off(entry.hello_len);
     drop(first_bytes);
     match connection.alarm().within(answered(connection, stream, &entry.answer, behind, key)).await {
-        Ok(Ok(client)) => Outcome::Client(client),
+        Ok(Ok(client)) => {
+            counters.stage(Stage::Answer, clock::now().duration_since(judged));
+            Outcome::Client(client)
+        }
         Ok(Err(reason)) => Outcome::Ended(reason),
         Err(expiry) => {
             Outcome::Ended(connection.expired(expiry, CloseReason::client(Kind::HandshakeTimeout)))

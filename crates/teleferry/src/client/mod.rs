@@ -46,6 +46,7 @@ async fn serve(mut connection: Connection, mut stream: Stream) {
 
 /// Takes a proven client to Telegram.
 async fn carry(mut connection: Connection, stream: Stream, client: Client) {
+    connection.proven();
     let tls = client.records.is_some();
     connection.listener().counters.client(Protocol::new(client.header.framing, tls));
     let held = connection.shard().shared.memory.part();

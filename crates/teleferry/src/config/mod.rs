@@ -25,8 +25,9 @@ use toml::de::DeTable;
 pub use difference::Difference;
 pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
 pub use problem::Problems;
+pub(crate) use sections::DEFAULT_SOCKET;
 pub use snapshot::{
-    AddressPreference, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
+    AddressPreference, Admin, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
     Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, Relay, Server, Snapshot, Telegram,
 };
 pub use value::{Wrong, ad_tag, domain, listen_address, mode, protocol, secret_key};
@@ -143,7 +144,9 @@ impl Source<'_> {
         if let Some(state_dir) = &overrides.state_dir {
             server.state_dir.clone_from(state_dir);
         }
+        let admin = Table::in_root(root, "admin");
         Snapshot {
+            admin: sections::admin(&admin, self.directory, &server.state_dir, problems),
             server,
             listeners,
             telegram: sections::telegram(&Table::in_root(root, "telegram"), problems),

@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 
 use super::PATIENCE;
 use crate::config::{
-    AddressPreference, Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode,
-    NamedSecret, Protocols, Relay, Server as ServerSettings, Snapshot, Telegram as TelegramSettings,
+    AddressPreference, Admin, Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat,
+    Mode, NamedSecret, Protocols, Relay, Server as ServerSettings, Snapshot, Telegram as TelegramSettings,
 };
 use crate::entropy;
 use crate::server::Server;
@@ -174,5 +174,6 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
         relay: Relay { idle_timeout: minute, ..Relay::default() },
         limits: Limits::default(),
         log: Log { level: tracing::Level::ERROR, format: LogFormat::Text, mask_addresses: true },
+        admin: Admin::OFF,
     })
 }

@@ -92,6 +92,10 @@ const ROWS: &[Row] = &[
     row("log", "level", ["\"warn\"", "\"debug\""]),
     row("log", "format", ["\"json\"", "\"text\""]),
     row("log", "mask_addresses", ["false", "true"]),
+    row("admin", "socket", ["\"a.sock\"", "\"off\""]),
+    row("admin", "http", ["\"127.0.0.1:9180\"", "\"127.0.0.1:9181\""]),
+    row("admin", "token_file", ["\"a.txt\"", "\"b.txt\""]),
+    row("admin", "seed_metric_names", ["true", "false"]),
     row("limits", "client_queue", ["\"1MiB\"", "\"2MiB\""]),
     row("limits", "memory", ["\"64MiB\"", "\"65MiB\""]),
 ];
@@ -145,7 +149,9 @@ impl File {
 
     fn load(&self, directory: &Path) -> Snapshot {
         let mut text = String::new();
-        for section in ["server", "telegram", "cover", "handshake", "relay", "limits", "log", "listen"] {
+        for section in
+            ["server", "telegram", "cover", "handshake", "relay", "limits", "log", "admin", "listen"]
+        {
             let _ = if section == "listen" {
                 writeln!(text, "[[listen]]")
             } else {
