@@ -126,6 +126,16 @@ impl Link {
         self.retiring.set(true);
     }
 
+    /// It gets clients again after all.
+    pub(super) fn stay(&self) {
+        self.retiring.set(false);
+    }
+
+    /// True when it gets no clients any more, and could.
+    pub(super) fn could_stay(&self) -> bool {
+        self.ready.get().is_some() && self.retiring.get() && !self.is_doomed() && !self.is_suspect()
+    }
+
     /// True when its middle proxy has shown that it is of use.
     pub(super) fn is_proven(&self, now: Instant) -> bool {
         let aged = |since: Instant| now.saturating_duration_since(since) >= PROVEN_AFTER;
