@@ -258,7 +258,7 @@ impl Relay {
             self.stage = Stage::Flowing;
         }
         if let Some(address) = self.leg.proven() {
-            self.connection.shard().health.answered(address);
+            self.connection.shard().shared.health.answered(address, clock::now());
         }
     }
 
@@ -273,7 +273,8 @@ impl Relay {
     /// The data centre took the first request and did not answer it.
     fn unanswered(&self) {
         if let Some(address) = self.leg.unproven() {
-            self.connection.shard().health.failed(address, clock::now());
+            let health = &self.connection.shard().shared.health;
+            health.failed(address, &"it took a request and answered nothing", clock::now());
         }
     }
 

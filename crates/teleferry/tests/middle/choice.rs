@@ -10,7 +10,7 @@ use teleferry_sim::middle::Conduct;
 use super::stage::{Stage, settled};
 use crate::common::{Proxy, soon};
 
-fn auto(stage: &Stage) -> Snapshot {
+pub(super) fn auto(stage: &Stage) -> Snapshot {
     let mut snapshot = stage.settings();
     snapshot.telegram.mode = Mode::Auto;
     snapshot

@@ -34,6 +34,8 @@ const HEDGE_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Pool {
     dc: DcId,
+    /// Whose it is.
+    shard: usize,
     /// Where its middle proxies are, the preferred family first; none once the data centre is not published any more.
     endpoints: RefCell<Vec<SocketAddr>>,
     /// Links that are kept whether there are clients or not.
@@ -47,6 +49,8 @@ pub(crate) struct Pool {
     surplus_since: Cell<Option<Instant>>,
     /// Where to begin among endpoints that are as good as each other.
     rotation: Cell<usize>,
+    /// How many links take clients, as the board was last told.
+    told: Cell<Option<usize>>,
 }
 
 impl Pool {
@@ -54,6 +58,7 @@ impl Pool {
     pub(super) fn new(dc: DcId, shard: usize) -> Self {
         Self {
             dc,
+            shard,
             endpoints: RefCell::default(),
             warm: Cell::new(0),
             links: RefCell::default(),
@@ -61,6 +66,7 @@ impl Pool {
             failing: Cell::new(false),
             surplus_since: Cell::new(None),
             rotation: Cell::new(shard),
+            told: Cell::new(None),
         }
     }
 
@@ -123,6 +129,10 @@ impl Pool {
             if link.is_proven(now) {
                 shard.shared.endpoints.proven(link.endpoint());
             }
+        }
+        let ready = self.stock().ready;
+        if self.told.replace(Some(ready)) != Some(ready) {
+            shard.shared.board.tell(self.dc, self.shard, ready);
         }
     }
 
@@ -288,6 +298,7 @@ impl Pool {
             return;
         }
         shard.shared.endpoints.failed(endpoint, now);
+        shard.shared.board.failed(dc, format!("{endpoint}: {cause}"));
         if !self.links.borrow().iter().any(|link| link.takes_clients())
             && !self.failing.replace(true)
             && let Some(more) = shard.throttles.middle_unusable.pass(now)
