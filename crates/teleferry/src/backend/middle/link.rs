@@ -265,9 +265,11 @@ impl Link {
         self.ports.borrow().values().map(|port| port.queued()).sum()
     }
 
-    /// The client for which most waits.
-    pub(super) fn worst_hoarder(&self) -> Option<Rc<Port>> {
-        self.ports.borrow().values().max_by_key(|port| port.queued()).cloned()
+    /// Each of its clients for which something waits, and how many bytes that is.
+    pub(super) fn hoards(&self) -> Vec<(ConnId, usize)> {
+        let ports = self.ports.borrow();
+        let hoards = ports.iter().map(|(&conn, port)| (conn, port.queued()));
+        hoards.filter(|&(_, bytes)| bytes > 0).collect()
     }
 
     /// It has ended: its clients, each with its messages that certainly did not arrive, in order.

@@ -8,6 +8,7 @@
 mod board;
 mod delivery;
 mod endpoints;
+mod hoarders;
 mod leg;
 mod link;
 mod plan;
@@ -16,8 +17,8 @@ mod pools;
 mod port;
 mod turn;
 
-pub(crate) use delivery::Workbench;
 pub(crate) use board::Board;
+pub(crate) use delivery::Workbench;
 pub(crate) use endpoints::Endpoints;
 pub(crate) use leg::{MiddleLeg, Passenger};
 pub(crate) use pool::Pool;
