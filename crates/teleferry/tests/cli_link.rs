@@ -58,7 +58,7 @@ fn json_says_what_each_link_is_for() {
 #[test]
 fn links_with_an_ad_tag_say_so_and_not_which() {
     let place = Place::new();
-    let tag = "8f1d5b0c4e3a49719c2b7d60a5e4f312";
+    let tag = "11f0a7c35d2e4b68907a6c5d4e3f2b1a";
     let direct =
         configuration("0.0.0.0:8443").replace("[[listen]]", &format!("[[listen]]\nad_tag = \"{tag}\""));
     place.write("direct.toml", &direct);
