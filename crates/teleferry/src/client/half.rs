@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use crate::shard::Moment;
 
-/// What such a packet may take, however little of it has come.
-const TIME: Duration = Duration::from_secs(60);
-
-/// It may take a second more for so many bytes of it as have come: clients on the slowest links send more than that.
+/// Such a packet may take a second more for so many bytes of it as have come: clients on the slowest links send more than
+/// that.
 const BYTES_A_SECOND: usize = 1024;
 
 /// Since when such a packet is waited for. Sessions that hold no memory for it are not concerned.
@@ -24,21 +22,24 @@ impl Half {
         };
     }
 
-    /// From when on, and how long, it is waited for the rest of a packet of which `held` bytes are here.
-    pub(super) fn deadline(self, held: usize) -> Option<(Moment, Duration)> {
+    /// From when on, and how long, it is waited for the rest of a packet of which `held` bytes are here; with the least
+    /// time for that.
+    pub(super) fn deadline(self, held: usize, least: Duration) -> Option<(Moment, Duration)> {
         let more = Duration::from_secs((held / BYTES_A_SECOND) as u64);
-        self.0.map(|since| (since, TIME + more))
+        self.0.map(|since| (since, least + more))
     }
 
     /// True when it was waited for that long.
-    pub(super) fn is_late(self, held: usize, now: Moment) -> bool {
-        self.deadline(held).is_some_and(|(since, time)| since.is_ago(time, now))
+    pub(super) fn is_late(self, held: usize, least: Duration, now: Moment) -> bool {
+        self.deadline(held, least).is_some_and(|(since, time)| since.is_ago(time, now))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
 
     fn at(second: u64) -> Moment {
         Moment::at(Duration::from_secs(second))
@@ -49,9 +50,9 @@ mod tests {
         let mut half = Half::default();
         half.note(100, true, at(10));
         for second in 11..70 {
-            assert!(!half.is_late(100, at(second)), "{second}");
+            assert!(!half.is_late(100, MINUTE, at(second)), "{second}");
         }
-        assert!(half.is_late(100, at(71)));
+        assert!(half.is_late(100, MINUTE, at(71)));
     }
 
     #[test]
@@ -60,13 +61,13 @@ mod tests {
         half.note(1, true, at(0));
         for second in 1..=100 {
             half.note(second, false, at(second as u64));
-            assert_eq!(half.is_late(second, at(second as u64)), second > 60, "{second} bytes");
+            assert_eq!(half.is_late(second, MINUTE, at(second as u64)), second > 60, "{second} bytes");
         }
         // 3 KiB a second: half a megabyte takes three minutes.
         let mut half = Half::default();
         for second in 1..=170 {
             half.note(3072 * second, second == 1, at(second as u64));
-            assert!(!half.is_late(3072 * second, at(second as u64)), "{second}");
+            assert!(!half.is_late(3072 * second, MINUTE, at(second as u64)), "{second}");
         }
     }
 
@@ -75,9 +76,9 @@ mod tests {
         let mut half = Half::default();
         for second in (0..1000).step_by(50) {
             half.note(100, true, at(second));
-            assert!(!half.is_late(100, at(second + 49)));
+            assert!(!half.is_late(100, MINUTE, at(second + 49)));
         }
         half.note(0, false, at(1000));
-        assert!(!half.is_late(0, at(5000)), "nothing is held");
+        assert!(!half.is_late(0, MINUTE, at(5000)), "nothing is held");
     }
 }

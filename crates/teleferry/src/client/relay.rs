@@ -282,13 +282,15 @@ impl Relay {
 
     /// The deadline is not later than that of a packet of which a part is here.
     fn mind_half(&self) {
-        if let Some((since, time)) = self.half.deadline(self.leg.held()) {
+        let least = self.connection.shard().settings().relay.frame_timeout;
+        if let Some((since, time)) = self.half.deadline(self.leg.held(), least) {
             self.connection.alarm().bring_forward(since, time);
         }
     }
 
     fn is_half_late(&self) -> bool {
-        self.half.is_late(self.leg.held(), self.connection.shard().moment())
+        let shard = self.connection.shard();
+        self.half.is_late(self.leg.held(), shard.settings().relay.frame_timeout, shard.moment())
     }
 
     /// The data centre took the first request and did not answer it.
@@ -300,7 +302,11 @@ impl Relay {
     }
 
     /// Something was relayed: the time without anything begins anew.
-    fn active(&self) {
+    fn active(&mut self) {
+        // An answer may have come past this task.
+        if self.leg.heard().is_some() {
+            self.answered();
+        }
         let time = match self.stage {
             Stage::Flowing => self.connection.shard().settings().relay.idle_timeout,
             Stage::HalfClosed => HALF_CLOSED,

@@ -256,6 +256,12 @@ pub const SECTIONS: &[Section] = &[
                 "How long a connection may carry nothing before it is closed.",
             ),
             key(
+                "frame_timeout",
+                "duration",
+                Value::Default("\"1m\""),
+                "How long a client may take for one packet on its way to a middle proxy, which waits in memory until all of it is here; a second more for every KiB of it that came.",
+            ),
+            key(
                 "filter_server_errors",
                 "off, first or on",
                 Value::Default("\"first\""),

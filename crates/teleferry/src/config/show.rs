@@ -37,6 +37,7 @@ impl Snapshot {
         writeln!(out, "clock_skew_past = {:?}", show_duration(handshake.clock_skew_past))?;
         writeln!(out, "clock_skew_future = {:?}", show_duration(handshake.clock_skew_future))?;
         writeln!(out, "\n[relay]\nidle_timeout = {:?}", show_duration(relay.idle_timeout))?;
+        writeln!(out, "frame_timeout = {:?}", show_duration(relay.frame_timeout))?;
         writeln!(out, "filter_server_errors = {:?}", relay.filter_server_errors.name())?;
         writeln!(out, "\n[limits]\nclient_queue = {:?}", show_size(limits.client_queue))?;
         writeln!(out, "memory = {:?}", show_size(limits.memory))?;
