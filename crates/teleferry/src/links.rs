@@ -7,7 +7,7 @@ use serde::Serialize;
 use teleferry_proto::secret::{Domain, ProxyLink, Secret};
 use utoipa::ToSchema;
 
-use crate::config::{ListenAddress, Listener, NamedSecret, Protocol, Snapshot};
+use crate::config::{ListenAddress, Listener, Mode, NamedSecret, Protocol, Snapshot};
 use crate::net::interface_address;
 use crate::state::Listening;
 
@@ -17,9 +17,11 @@ pub(crate) struct Link {
     /// The listener's name.
     pub(crate) listener: String,
     /// The secret's name.
-    pub(crate) secret: Option<String>,
+    pub(crate) name: Option<String>,
     /// The kind of client: tls, secure or classic.
     pub(crate) protocol: &'static str,
+    /// Whether its clients are shown a sponsored channel: there is a tag, and a way that tells Telegram of it.
+    pub(crate) ad_tag: bool,
     /// The host that clients connect to.
     pub(crate) host: String,
     /// The port.
@@ -44,8 +46,9 @@ pub(crate) fn links_of(listener: &Listener, snapshot: &Snapshot) -> Result<Vec<L
                     .map_err(|error| format!("listener \"{}\": {error}", listener.name))?;
                 links.push(Link {
                     listener: listener.name.clone(),
-                    secret: secret.name.clone(),
+                    name: secret.name.clone(),
                     protocol: protocol.name(),
+                    ad_tag: listener.ad_tag.is_some() && snapshot.telegram.mode != Mode::Direct,
                     host: host.clone(),
                     port,
                     tg: link.to_tg(),

@@ -4,6 +4,7 @@ mod addresses;
 mod reload;
 mod settings;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::config::{ListenAddress, Mode, Snapshot};
 use crate::control::{ReloadError, ReloadReport};
 use crate::cover;
 use crate::listen::Registry;
-use crate::observe::{Counts, LinkCounts, Reloads, ShardCounters};
+use crate::observe::{Counts, LinkCounts, Reach, Reloads, ShardCounters};
 use crate::reading::{ListenerReading, Observer};
 use crate::shard::{self, Advance as _, Phase, Seat};
 use crate::telegram::{Feed, Known};
@@ -224,6 +225,27 @@ impl Server {
     #[must_use]
     pub fn links(&self) -> LinkCounts {
         self.watched.links()
+    }
+
+    /// Which ways to Telegram work, by data centre: those of the address book and those that middle proxies are published
+    /// for. With `mode = "auto"` direct connections are tried in the background; else only clients find out.
+    #[must_use]
+    pub fn reach(&self) -> Vec<Reach> {
+        let Shared { health, board, .. } = &*self.shared;
+        let settings = Arc::clone(&self.published.load().settings);
+        let Settings { book, known, .. } = &*settings;
+        let published = known.as_ref().map(|known| Arc::clone(&known.borrow()));
+        let published = published.iter().flat_map(|known| known.middle_proxies().iter().map(|(dc, _)| dc));
+        let ids: BTreeSet<_> = book.ids().chain(published).collect();
+        let mut notices = board.read();
+        let of = |dc| {
+            let (direct, direct_error) =
+                health.direct(&book.find(dc).map(|found| found.addresses).unwrap_or_default());
+            let notice = notices.remove(&dc).unwrap_or_default();
+            let middle_links = notice.ready();
+            Reach { dc: dc.get(), middle_links, middle_error: notice.last_error, direct, direct_error }
+        };
+        ids.into_iter().map(of).collect()
     }
 
     /// A way to stop at once while [`stop`](Self::stop) still waits.

@@ -8,6 +8,7 @@ mod middle {
     mod model;
     mod moving;
     mod seen;
+    mod reach;
     mod slow;
     mod stage;
 }

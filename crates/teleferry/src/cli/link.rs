@@ -71,8 +71,9 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
 }
 
 fn write_link(link: &Link, qr: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let named = link.secret.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
-    writeln!(out, "{}{named} ({}):", link.listener, link.protocol)?;
+    let named = link.name.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
+    let tagged = if link.ad_tag { ", with ad tag" } else { "" };
+    writeln!(out, "{}{named} ({}{tagged}):", link.listener, link.protocol)?;
     writeln!(out, "{}\n{}", link.tg, link.https)?;
     if qr {
         let code = QrCode::new(&link.tg).map_err(|error| Failure::Run(error.into()))?;

@@ -117,7 +117,7 @@ async fn direct(
         let settings = &shard.settings().telegram;
         (settings.fast_path, settings.connect_timeout)
     };
-    shard.health.sort(&mut destination.addresses, clock::now());
+    shard.shared.health.sort(&mut destination.addresses, clock::now());
     let opening = DirectLeg::open(&destination, client.header, &client.to_client, fast_path, connect_timeout);
     match connection.alarm().within(opening).await {
         Ok(Ok(leg)) => {
@@ -127,13 +127,12 @@ async fn direct(
         }
         Ok(Err(error)) => {
             for &address in &destination.addresses {
-                shard.health.failed(address, clock::now());
+                shard.shared.health.failed(address, &error, clock::now());
             }
             counters.dc_unreachable.add(1);
             count(|dc| &dc.unreachable);
             if let Some(more) = shard.throttles.dc_unreachable.pass(clock::now()) {
-                let error = error.last.map_or_else(|| "no address to try".into(), |error| error.to_string());
-                warn!(session = connection.id(), dc = %destination.dc, error, more, "a data centre cannot be reached");
+                warn!(session = connection.id(), dc = %destination.dc, %error, more, "a data centre cannot be reached");
             }
             Err(CloseReason::telegram(Kind::Unreachable))
         }

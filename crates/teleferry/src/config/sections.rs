@@ -173,6 +173,7 @@ pub(super) fn relay(table: &Table<'_>, problems: &mut Vec<Problem>) -> Relay {
     let filters = ErrorFilter::ALL.map(|filter| (filter.name(), filter));
     Relay {
         idle_timeout: table.duration("idle_timeout", problems, &(SECOND..=7 * DAY)).or(20 * MINUTE),
+        frame_timeout: table.duration("frame_timeout", problems, &(SECOND..=HOUR)).or(MINUTE),
         filter_server_errors: table
             .text("filter_server_errors", problems, |text| value::one_of(text, &filters))
             .or(ErrorFilter::First),

@@ -43,6 +43,7 @@ impl Snapshot {
                 .quoted("clock_skew_future", show_duration(handshake.clock_skew_future)),
             Shown::new("relay")
                 .quoted("idle_timeout", show_duration(relay.idle_timeout))
+                .quoted("frame_timeout", show_duration(relay.frame_timeout))
                 .quoted("filter_server_errors", relay.filter_server_errors.name()),
             Shown::new("limits")
                 .quoted("client_queue", show_size(limits.client_queue))

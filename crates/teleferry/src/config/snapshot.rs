@@ -205,6 +205,8 @@ pub struct Handshake {
 pub struct Relay {
     /// How long a connection may carry nothing.
     pub idle_timeout: Duration,
+    /// How long a client may take for a packet of which a part waits in memory; a second more for every KiB of that.
+    pub frame_timeout: Duration,
     /// Which errors of Telegram's transport are kept from clients.
     pub filter_server_errors: ErrorFilter,
 }

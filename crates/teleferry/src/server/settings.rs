@@ -5,7 +5,7 @@ use std::sync::Arc;
 use teleferry_proto::rpc::AdTag;
 use tokio::sync::watch;
 
-use crate::backend::{Book, Endpoints};
+use crate::backend::{Board, Book, Endpoints, Health};
 use crate::client::Door;
 use crate::config::{Listener, Snapshot};
 use crate::cover;
@@ -18,8 +18,12 @@ use crate::telegram::Known;
 pub(crate) struct Shared {
     /// How many shards there are.
     pub(crate) shards: usize,
+    /// What is known of the data centres' own addresses.
+    pub(crate) health: Health,
     /// Which middle proxies failed lately.
     pub(crate) endpoints: Endpoints,
+    /// What links there are to middle proxies.
+    pub(crate) board: Board,
     /// What waits for slow peers.
     pub(crate) memory: Arc<Memory>,
     /// The ceiling over all listeners.
@@ -55,7 +59,9 @@ impl Shared {
     pub(super) fn new(shards: usize, snapshot: &Snapshot) -> Self {
         Self {
             shards,
+            health: Health::default(),
             endpoints: Endpoints::default(),
+            board: Board::default(),
             memory: Arc::new(Memory::new(snapshot.limits.memory)),
             ceiling: Ceiling::new(snapshot.server.max_connections),
         }

@@ -6,6 +6,7 @@ mod sweep;
 mod thread;
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ pub(crate) use listeners::{AddressId, Layout, Listener, Owner};
 pub(crate) use sweep::{Alarm, Expiry, Group, Moment};
 pub(crate) use thread::{Seat, start};
 
-use crate::backend::{Destination, Health, Pools, Workbench};
+use crate::backend::{Destination, Pools, Workbench};
 use crate::config::Snapshot;
 use crate::cover;
 use crate::listen::Ceiling;
@@ -77,8 +78,6 @@ pub(crate) struct Shard {
     pub(crate) shared: Arc<Shared>,
     /// Log lines that strangers can cause.
     pub(crate) throttles: Throttles,
-    /// Which addresses of data centres failed lately.
-    pub(crate) health: Health,
     /// The links to middle proxies.
     pub(crate) pools: Pools,
     /// The settings in force, this shard's own handle to them: looking into them costs no atomic.
@@ -160,7 +159,6 @@ impl Shard {
             counters,
             shared,
             throttles: Throttles::default(),
-            health: Health::default(),
             sweep: Rc::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             workbench: RefCell::default(),
@@ -191,6 +189,12 @@ impl Shard {
     /// Where to take a client that asks for a data centre; `None` when it is unknown.
     pub(crate) fn find_dc(&self, dc: DcId) -> Option<Destination> {
         self.settings.borrow().book.find(dc)
+    }
+
+    /// The first address of a data centre's own that `wanted` gives.
+    pub(crate) fn find_dc_address(&self, wanted: impl Fn(&[SocketAddr]) -> Option<SocketAddr>) -> Option<SocketAddr> {
+        let book = &self.settings.borrow().book;
+        book.ids().filter_map(|dc| book.find(dc)).find_map(|found| wanted(&found.addresses))
     }
 
     /// The ceiling over all listeners.

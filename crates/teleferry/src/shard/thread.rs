@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::sweep::TICK;
 use super::{Layout, Phase, Shard};
+use crate::backend::look_out;
 use crate::clock;
 use crate::entropy;
 use crate::observe::ShardCounters;
@@ -54,6 +55,8 @@ async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>)
     let shard = Rc::new(Shard::new(shared, settings, phase.clone(), number, counters));
     shard.take_up(layout).await;
     let ticking = tokio::task::spawn_local(tick(Rc::clone(&shard)));
+    // One for the whole process.
+    let looking = (number == 0).then(|| tokio::task::spawn_local(look_out(Rc::clone(&shard))));
     let mut stopping = shard.stopping();
     loop {
         tokio::select! {
@@ -73,6 +76,7 @@ async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>)
         }
     }
     ticking.abort();
+    looking.inspect(|looking| looking.abort());
 }
 
 /// Walks the deadlines, tick by tick.

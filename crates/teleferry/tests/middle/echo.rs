@@ -1,6 +1,7 @@
 //! What a client sees when all goes well, and what its neighbours see when it does not.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use teleferry::config::{AddressPreference, ErrorFilter, ExternalIp};
 use teleferry_proto::rpc::{ConnId, Packet};
@@ -264,6 +265,31 @@ async fn errors_are_kept_from_clients_as_configured() {
         }
         assert_eq!((came, proxy.counts().errors_filtered), (passed, filtered), "{filter:?}");
     }
+}
+
+/// Memory is not held for ever for a message that does not come; who sends nothing, or whole messages, is not concerned.
+#[tokio::test]
+async fn half_a_message_has_a_deadline_of_its_own() {
+    let stage = Stage::new();
+    let mut snapshot = stage.settings();
+    snapshot.relay.frame_timeout = Duration::from_millis(200);
+    let proxy = Proxy::start(snapshot);
+    let mut quiet = settled(&proxy, Protocol::FakeTls).await;
+    let mut stuck = settled(&proxy, Protocol::FakeTls).await;
+    let wire = stuck.sender.encode(&Command::Echo(vec![9; 1000]).encode(), false);
+    soon(stuck.sender.send_raw(&wire[..900])).await.expect("sent");
+    let mut busy = settled(&proxy, Protocol::Padded).await;
+    let busy_meanwhile = async {
+        loop {
+            soon(busy.echo(vec![1; 64])).await.expect("echo");
+        }
+    };
+    tokio::select! {
+        _ = busy_meanwhile => {}
+        _ = proxy.closed(&[("client:frame_timeout", 1)]) => {}
+    }
+    soon(quiet.echo(vec![1; 64])).await.expect("echo");
+    stage.assert_no_violations();
 }
 
 /// The message comes in many pieces, over TLS records; the link sees it whole or not at all.
