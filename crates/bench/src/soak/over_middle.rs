@@ -1,5 +1,6 @@
 //! The soak over middle proxies: clients that stay while the links under them come and go, and some churn beside them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,9 +34,14 @@ pub(super) async fn soak(arguments: &Arguments) -> Result<Report> {
     let every = Duration::from_secs(arguments.rotate);
     let rotating = tokio::spawn(async move { rotations.go_on(&middle, every).await });
     churn(&stage, PASSING, warm_up(arguments), &mut dice, &mut report).await?;
-    report.warm(stage.memory()?);
-    churn(&stage, PASSING, Duration::from_secs(arguments.seconds), &mut dice, &mut report).await?;
-    let (memory, links) = (stage.memory()?, stage.middle().links().len());
+    // Those who stay do not leave, so two halves are compared, each when least was queued.
+    let half = Duration::from_secs(arguments.seconds) / 2;
+    report.take_least();
+    churn(&stage, PASSING, half, &mut dice, &mut report).await?;
+    let first = report.take_least();
+    report.warm(first);
+    churn(&stage, PASSING, half, &mut dice, &mut report).await?;
+    let (memory, links) = (report.take_least(), stage.middle().links().len());
     rotating.abort();
     company.over.store(true, Ordering::Relaxed);
     let stays = leave(&mut staying).await?;
@@ -65,6 +71,7 @@ fn summed(stage: &Stage, rotations: &Rotations, stays: &[Stay], links: usize) ->
         links,
         links_in_all: counts.ready,
         moved: moved(&stage.log()?),
+        ends: ends(&stage.log()?),
         losses: rotations.losses(&missed, counts.lost),
         violations: stage
             .middle()
@@ -86,6 +93,18 @@ fn moved(log: &str) -> u64 {
     .sum()
 }
 
+/// Why sessions ended, as the log tells.
+fn ends(log: &str) -> BTreeMap<String, u64> {
+    let mut ends = BTreeMap::new();
+    for line in log.lines().filter(|line| line.contains(" closed ")) {
+        if let Some((_, rest)) = line.split_once("reason=") {
+            let reason = rest.split_whitespace().next().unwrap_or_default();
+            *ends.entry(reason.to_owned()).or_default() += 1;
+        }
+    }
+    ends
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +114,7 @@ mod tests {
         let log = "DEBUG a link ended: it was closed dc=2 endpoint=127.0.0.1:1 clients=7\n\
              DEBUG something clients=100\nDEBUG a link ended: reset dc=2 clients=5 more=1\n";
         assert_eq!(moved(log), 12);
+        let log = "DEBUG closed session=1 reason=a:b\nDEBUG closed session=3 reason=c\nDEBUG closed session=2 reason=a:b x=1\n";
+        assert_eq!(ends(log), [("a:b".to_owned(), 2), ("c".to_owned(), 1)].into());
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Report {
     descriptors: usize,
     memory_warm: u64,
     memory_most: u64,
+    /// The smallest since it was last asked for.
+    memory_least: u64,
     memory: u64,
     roles: BTreeMap<Role, Counts>,
     over_middle: Option<OverMiddle>,
@@ -38,6 +40,8 @@ pub(super) struct OverMiddle {
     /// How often a client's link ended under it.
     pub(super) moved: u64,
     pub(super) losses: Losses,
+    /// Why sessions ended, and how often.
+    pub(super) ends: BTreeMap<String, u64>,
     /// Rules of the protocol that the proxy broke.
     pub(super) violations: Vec<String>,
 }
@@ -57,6 +61,7 @@ impl Report {
             descriptors,
             memory_warm: 0,
             memory_most: 0,
+            memory_least: u64::MAX,
             memory: 0,
             roles: BTreeMap::new(),
             over_middle: None,
@@ -90,10 +95,16 @@ impl Report {
     /// A look in the middle.
     pub(super) fn sample(&mut self, memory: u64, descriptors: usize) {
         self.memory_most = self.memory_most.max(memory);
+        self.memory_least = self.memory_least.min(memory);
         self.descriptors_most = self.descriptors_most.max(descriptors);
     }
 
-    /// The warm-up is over, and everybody has left.
+    /// The smallest size since this was last asked for: what is left when nothing waits for anybody.
+    pub(super) const fn take_least(&mut self) -> u64 {
+        std::mem::replace(&mut self.memory_least, u64::MAX)
+    }
+
+    /// The warm-up is over, and everybody has left, or stays.
     pub(super) const fn warm(&mut self, memory: u64) {
         self.memory_warm = memory;
     }
@@ -174,7 +185,9 @@ impl fmt::Display for Report {
             "descriptors: {} at the start, {} at most, {} in the end",
             self.descriptors_at_start, self.descriptors_most, self.descriptors
         )?;
-        if let Some(OverMiddle { packets, links, links_in_all, moved, losses, .. }) = &self.over_middle {
+        if let Some(OverMiddle { packets, links, links_in_all, moved, losses, ends, .. }) = &self.over_middle
+        {
+            writeln!(f, "sessions ended: {ends:?}")?;
             writeln!(f, "packets: {packets} to those who stayed, each in its place and whole")?;
             writeln!(
                 f,
@@ -240,7 +253,9 @@ mod tests {
         {
             let mut report = report();
             let losses = Losses { rotations: 2, missed_in_order, dropped_in_order: 3, missed_by_reset: 1 };
+            let ends = BTreeMap::new();
             report.over_middle(OverMiddle {
+                ends,
                 packets: 1,
                 links: 2,
                 links_in_all: 4,
