@@ -83,8 +83,9 @@ pub(super) async fn play(role: Role, door: Door, mut dice: Dice) -> (Role, Outco
         Ok(Ok(())) => Outcome::Well,
         // A data centre in trouble may end or forget a connection; a wrong byte is wrong with any.
         Ok(Err(ClientError::Io(_) | ClientError::Ended)) | Err(_) if troubled => Outcome::CutOff,
-        // It waited for an answer that went with a link, and being no real app it does not ask again.
-        Err(_) if door.links_end => Outcome::CutOff,
+        // It waited for an answer that went with a link, and being no real app it does not ask again, until the proxy gives
+        // Telegram up. Those who stay show that nobody who does is closed.
+        Ok(Err(ClientError::Ended)) | Err(_) if door.links_end => Outcome::CutOff,
         Ok(Err(error)) => Outcome::Fault(format!("{:?} of DC {dc}: {error}", options.protocol)),
         Err(_) => Outcome::Fault(format!("{:?} of DC {dc}: no end in sight", options.protocol)),
     };
