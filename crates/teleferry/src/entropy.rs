@@ -1,5 +1,7 @@
 //! Random bytes, from one place.
 
+use std::time::Duration;
+
 /// Fills `bytes` with random bytes of cryptographic quality.
 ///
 /// # Panics
@@ -15,9 +17,28 @@ pub(crate) fn warm_up() {
     fill(&mut [0]);
 }
 
+/// A time up to a quarter shorter or longer, so that what began together does not go on together.
+pub(crate) fn jittered(time: Duration) -> Duration {
+    let [draw] = array();
+    time.mul_f64(0.75 + f64::from(draw) / 512.0)
+}
+
 /// Random bytes of known length.
 pub(crate) fn array<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     fill(&mut bytes);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_is_a_quarter_at_most() {
+        for _ in 0..1000 {
+            let seconds = jittered(Duration::from_secs(4)).as_secs_f64();
+            assert!((3.0..5.0).contains(&seconds), "{seconds}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The whole server: opens what the settings name, starts the shards, stops them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -7,13 +8,13 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
-use crate::backend::{Book, Endpoints};
+use crate::backend::{Board, Book, Endpoints, Health};
 use crate::client::Door;
 use crate::config::{ListenAddress, Mode, Snapshot};
 use crate::cover;
 use crate::listen::{self, Ceiling};
 use crate::net::Memory;
-use crate::observe::{Counts, LinkCounters, LinkCounts, ListenerCounters};
+use crate::observe::{Counts, LinkCounters, LinkCounts, ListenerCounters, Reach};
 use crate::shard::{self, Advance as _, Phase, Seat};
 use crate::telegram::{Feed, Fetching, Known};
 
@@ -28,8 +29,12 @@ pub(crate) struct Shared {
     pub(crate) book: Book,
     /// What is known of Telegram; `None` when middle proxies are not used.
     pub(crate) known: Option<watch::Receiver<Arc<Known>>>,
+    /// What is known of the data centres' own addresses.
+    pub(crate) health: Health,
     /// Which middle proxies failed lately.
     pub(crate) endpoints: Endpoints,
+    /// What links there are to middle proxies.
+    pub(crate) board: Board,
     /// What waits for slow peers.
     pub(crate) memory: Arc<Memory>,
     /// Where the cover site is.
@@ -105,7 +110,9 @@ impl Server {
             shards,
             book: Book::new(&snapshot.telegram),
             known: feed.as_ref().map(Feed::known),
+            health: Health::default(),
             endpoints: Endpoints::default(),
+            board: Board::default(),
             memory: Arc::new(Memory::new(snapshot.limits.memory)),
             cover: cover::Site::start(&snapshot.cover, receiver.clone()).map_err(StartError::Thread)?,
             doors: snapshot.listeners.iter().map(|l| Door::new(l, &snapshot.handshake)).collect(),
@@ -154,6 +161,25 @@ impl Server {
             LinkCounts { queued: memory.used() as u64, pauses: memory.pauses(), ..LinkCounts::default() };
         self.links.iter().for_each(|shard| counts.add(shard));
         counts
+    }
+
+    /// Which ways to Telegram work, by data centre: those of the address book and those that middle proxies are published
+    /// for. With `mode = "auto"` direct connections are tried in the background; else only clients find out.
+    #[must_use]
+    pub fn reach(&self) -> Vec<Reach> {
+        let Shared { book, known, health, board, .. } = &*self.shared;
+        let published = known.as_ref().map(|known| Arc::clone(&known.borrow()));
+        let published = published.iter().flat_map(|known| known.middle_proxies().iter().map(|(dc, _)| dc));
+        let ids: BTreeSet<_> = book.ids().chain(published).collect();
+        let mut notices = board.read();
+        let of = |dc| {
+            let (direct, direct_error) =
+                health.direct(&book.find(dc).map(|found| found.addresses).unwrap_or_default());
+            let notice = notices.remove(&dc).unwrap_or_default();
+            let middle_links = notice.ready();
+            Reach { dc: dc.get(), middle_links, middle_error: notice.last_error, direct, direct_error }
+        };
+        ids.into_iter().map(of).collect()
     }
 
     /// A way to stop at once while [`stop`](Self::stop) still waits.

@@ -49,9 +49,29 @@ fn json_says_what_each_link_is_for() {
             Secret::Tls(..) => "tls",
         };
         assert_eq!(link["protocol"], protocol);
-        assert_eq!(link["listener"], "all");
+        assert_eq!((&link["listener"], &link["ad_tag"]), (&Value::from("all"), &Value::from(false)));
     }
-    assert_eq!((&links[0]["secret"], &links[5]["secret"]), (&Value::Null, &Value::from("alice")));
+    assert_eq!((&links[0]["name"], &links[5]["name"]), (&Value::Null, &Value::from("alice")));
+}
+
+/// Clients see nothing of an ad tag before Telegram shows them the channel: whoever gives links away is told.
+#[test]
+fn links_with_an_ad_tag_say_so_and_not_which() {
+    let place = Place::new();
+    let tag = "11f0a7c35d2e4b68907a6c5d4e3f2b1a";
+    let direct =
+        configuration("0.0.0.0:8443").replace("[[listen]]", &format!("[[listen]]\nad_tag = \"{tag}\""));
+    place.write("direct.toml", &direct);
+    let done = place.run(["link", "--config", "direct.toml"]);
+    assert!(done.stdout.starts_with("all (tls):\n"), "direct connections have no tags: {}", done.stdout);
+
+    place.write("teleferry.toml", &direct.replace("mode = \"direct\"", "mode = \"middle\""));
+    let done = place.run(["link", "--config", "teleferry.toml"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.stdout.starts_with("all (tls, with ad tag):\n"), "{}", done.stdout);
+    let json = place.run(["link", "--json", "--config", "teleferry.toml"]).stdout;
+    assert!(json.contains("\"ad_tag\": true"), "{json}");
+    assert!(!json.contains(tag) && !done.stdout.contains(tag), "{json}");
 }
 
 #[test]

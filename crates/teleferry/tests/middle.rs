@@ -7,6 +7,7 @@ mod middle {
     mod echo;
     mod model;
     mod moving;
+    mod reach;
     mod slow;
     mod stage;
 }

@@ -6,21 +6,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{Proxy, key, settings, settings_for, soon, telegram};
+use common::{Proxy, key, refusing, settings, settings_for, soon, telegram};
 use teleferry_proto::dc::DcId;
 use teleferry_proto::obfuscated::Header;
 use teleferry_proto::transport::Framing;
 use teleferry_sim::client::{Client, Options, Protocol};
 use teleferry_sim::dc::Behaviour;
 use tokio::io::AsyncReadExt as _;
-
-/// An address of loopback at which connections are refused, for as long as the socket lives.
-fn refusing() -> (socket2::Socket, SocketAddr) {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bind");
-    let address = socket.local_addr().expect("address").as_socket().expect("ip");
-    (socket, address)
-}
 
 #[tokio::test]
 async fn every_data_centre_gets_the_header_that_its_client_sent() {

@@ -2,7 +2,6 @@
 
 use subtle::ConstantTimeEq;
 
-use super::record::CHANGE_CIPHER_SPEC_RECORD;
 use super::{RANDOM_LEN, around_random, digest};
 use crate::reader::Reader;
 use crate::secret::SecretKey;
@@ -57,29 +56,25 @@ pub fn check(
 /// The length of the three records, when they are all here.
 fn measure(bytes: &[u8]) -> Result<Option<usize>, AnswerError> {
     const ALERT: u8 = 21;
-    const HANDSHAKE: &[u8] = &[22, 3, 3];
-    const DATA: &[u8] = &[23, 3, 3];
-    let mut reader = Reader::new(bytes);
+    const HANDSHAKE: [u8; 3] = [22, 3, 3];
+    const CHANGE_CIPHER_SPEC: [u8; 3] = [20, 3, 3];
+    const DATA: [u8; 3] = [23, 3, 3];
     match *bytes {
         [ALERT, 3, _, _, _, _, description, ..] => return Err(AnswerError::Alert(description)),
         [ALERT] | [ALERT, 3, ..] => return Ok(None),
+        _ if !agrees(bytes, &HANDSHAKE) => return Err(AnswerError::NotTls),
         _ => {}
     }
-    if !agrees(bytes, HANDSHAKE) {
-        return Err(AnswerError::NotTls);
-    }
-    let expected =
-        [HANDSHAKE, CHANGE_CIPHER_SPEC_RECORD.first_chunk::<3>().map_or(&[], <[u8; 3]>::as_slice), DATA];
-    let mut len = 0_usize;
-    for prefix in expected {
-        let rest = bytes.get(len..).unwrap_or_default();
-        if !agrees(rest, prefix) {
+    let mut reader = Reader::new(bytes);
+    for kind_and_version in [HANDSHAKE, CHANGE_CIPHER_SPEC, DATA] {
+        if !agrees(reader.clone().rest(), &kind_and_version) {
             return Err(AnswerError::Records);
         }
-        let (Some(_), Some(body)) = (reader.take(3), reader.vec16()) else { return Ok(None) };
-        len = len.saturating_add(5).saturating_add(body.len());
+        if reader.take(kind_and_version.len()).and_then(|_| reader.vec16()).is_none() {
+            return Ok(None);
+        }
     }
-    Ok(Some(len))
+    Ok(Some(bytes.len().saturating_sub(reader.rest().len())))
 }
 
 /// Whether bytes begin with a prefix, as far as there are any.

@@ -96,9 +96,9 @@ fn modern(draw: &mut Draw, name: &[u8], x25519: &[u8; X25519_LEN]) -> Vec<u8> {
     for group in [group_grease, group::X25519_MLKEM768, group::X25519, 0x0017, 0x0018] {
         groups.extend(group.to_be_bytes());
     }
-    share(&mut shares, group_grease, &[0]);
-    share(&mut shares, group::X25519_MLKEM768, &[hybrid.as_slice(), x25519].concat());
-    share(&mut shares, group::X25519, x25519);
+    extend(&mut shares, group_grease, &[0]);
+    extend(&mut shares, group::X25519_MLKEM768, &[hybrid.as_slice(), x25519].concat());
+    extend(&mut shares, group::X25519, x25519);
     let [v0, v1] = version.to_be_bytes();
     let mut list: Vec<(u16, Vec<u8>)> = vec![
         (extension::SERVER_NAME, server_name(name)),
@@ -136,8 +136,8 @@ fn padded_517(draw: &mut Draw, name: &[u8], x25519: &[u8; X25519_LEN]) -> Vec<u8
     for group in [group_grease, group::X25519, 0x0017, 0x0018] {
         groups.extend(group.to_be_bytes());
     }
-    share(&mut shares, group_grease, &[0]);
-    share(&mut shares, group::X25519, x25519);
+    extend(&mut shares, group_grease, &[0]);
+    extend(&mut shares, group::X25519, x25519);
     let [v0, v1] = version.to_be_bytes();
     let mut out = Vec::with_capacity(512);
     extend(&mut out, draw.grease(), &[]);
@@ -184,10 +184,6 @@ fn ech_grease(draw: &mut Draw) -> Vec<u8> {
     draw.fill(&mut payload);
     vec16(&mut data, &payload);
     data
-}
-
-fn share(out: &mut Vec<u8>, group: u16, key: &[u8]) {
-    extend(out, group, key);
 }
 
 /// A number and a vector: an extension, or an entry in key_share.

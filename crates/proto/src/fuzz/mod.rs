@@ -12,13 +12,17 @@
 
 mod door;
 mod frames;
+mod full;
 mod hello;
+mod middle;
 mod text;
 
 pub use door::accept;
 pub use frames::{frames, session};
+pub use full::{full, rpc};
 pub use hello::{answer, client_hello};
-pub use text::link;
+pub use middle::{middle, middle_server};
+pub use text::{link, telegram_config};
 
 use crate::cipher::CtrStream;
 use crate::fake_tls::{RANDOM_LEN, RANDOM_OFFSET, around_random, digest};
@@ -94,13 +98,18 @@ mod tests {
 
     type Entry = (&'static str, fn(&[u8]));
 
-    const ENTRIES: [Entry; 6] = [
+    const ENTRIES: [Entry; 11] = [
         ("accept", accept),
         ("answer", answer),
         ("client_hello", client_hello),
         ("frames", frames),
+        ("full", full),
         ("link", link),
+        ("middle", middle),
+        ("middle_server", middle_server),
+        ("rpc", rpc),
         ("session", session),
+        ("telegram_config", telegram_config),
     ];
 
     /// The stored inputs of one target; never none.
@@ -180,12 +189,36 @@ mod tests {
     }
 
     #[test]
+    fn full_holds() {
+        holds("full", 1024);
+    }
+
+    #[test]
     fn link_holds() {
         holds("link", 1024);
     }
 
     #[test]
+    fn middle_holds() {
+        holds("middle", 512);
+    }
+
+    #[test]
+    fn middle_server_holds() {
+        holds("middle_server", 512);
+    }
+
+    #[test]
+    fn rpc_holds() {
+        holds("rpc", 1024);
+    }
+
+    #[test]
     fn session_holds() {
         holds("session", 1024);
+    }
+    #[test]
+    fn telegram_config_holds() {
+        holds("telegram_config", 1024);
     }
 }

@@ -14,6 +14,9 @@ pub(crate) struct Book {
     prefer: AddressPreference,
 }
 
+/// Data centres whose addresses are built in.
+const BUILT_IN: [i16; 6] = [1, 2, 3, 4, 5, 203];
+
 /// Where a client that asked for some data centre is to be taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Destination {
@@ -27,6 +30,13 @@ impl Book {
     /// The book that the settings describe.
     pub(crate) fn new(settings: &Telegram) -> Self {
         Self { configured: settings.dc.clone(), prefer: settings.prefer }
+    }
+
+    /// The data centres in it; media and test ids have entries of their own only where they are configured.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = DcId> {
+        let configured = self.configured.keys().copied();
+        let built_in = BUILT_IN.into_iter().filter(|id| !self.configured.contains_key(id));
+        configured.chain(built_in).map(DcId::new)
     }
 
     /// Where to take a client that asks for `dc`; `None` when it is unknown.

@@ -27,28 +27,18 @@ pub(crate) struct DirectLeg {
     outbox: Outbox,
 }
 
-/// Why there is no leg.
-#[derive(Debug)]
-pub(crate) struct LegError {
-    /// What the last address said; `None` when there was none to try.
-    pub(crate) last: Option<io::Error>,
-}
-
-impl From<DialError> for LegError {
-    fn from(error: DialError) -> Self {
-        Self { last: error.last }
-    }
-}
-
 impl DirectLeg {
     /// Connects to the data centre. Its header goes out with the first frames, in one write.
+    ///
+    /// # Errors
+    /// None of its addresses can be connected to.
     pub(crate) async fn open(
         destination: &Destination,
         header: Header,
         to_client: &CtrStream,
         fast_path: bool,
         connect_timeout: Duration,
-    ) -> Result<Self, LegError> {
+    ) -> Result<Self, DialError> {
         let (stream, address) = dial(&destination.addresses, connect_timeout).await?;
         let header = Header { dc: destination.dc, ..header };
         let (wire, direct) = draw_header(header, to_client, fast_path);

@@ -96,6 +96,14 @@ impl Leg {
         }
     }
 
+    /// Bytes that are held of a packet of the client, which goes on once all of it is here.
+    pub(crate) fn held(&self) -> usize {
+        match self {
+            Self::Direct(_) => 0,
+            Self::Middle(leg) => leg.held(),
+        }
+    }
+
     /// The address at the other end as far as it is of interest: of a middle proxy, or of a data centre that has answered
     /// no request.
     pub(crate) fn address(&self) -> Option<SocketAddr> {

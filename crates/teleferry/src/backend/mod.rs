@@ -4,10 +4,12 @@ mod book;
 mod direct;
 mod health;
 mod leg;
+mod lookout;
 mod middle;
 
 pub(crate) use book::{Book, Destination};
 pub(crate) use direct::DirectLeg;
 pub(crate) use health::Health;
 pub(crate) use leg::Leg;
-pub(crate) use middle::{Endpoints, MiddleLeg, Passenger, Pool, Pools, Workbench};
+pub(crate) use lookout::look_out;
+pub(crate) use middle::{Board, Endpoints, MiddleLeg, Passenger, Pool, Pools, Workbench};

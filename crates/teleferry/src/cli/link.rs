@@ -12,7 +12,7 @@ use teleferry_proto::secret::{Domain, ProxyLink, Secret};
 
 use super::failure::Failure;
 use super::settings::{Absent, Flags};
-use crate::config::{ListenAddress, Listener, NamedSecret, Protocol, Snapshot};
+use crate::config::{ListenAddress, Listener, Mode, NamedSecret, Protocol, Snapshot};
 use crate::net::interface_address;
 use crate::state::Listening;
 
@@ -43,8 +43,10 @@ pub(super) struct Arguments {
 struct Printed<'a> {
     listener: &'a str,
     /// The secret's name.
-    secret: Option<&'a str>,
+    name: Option<&'a str>,
     protocol: &'static str,
+    /// Whether its clients are shown a sponsored channel: there is a tag, and a way that tells Telegram of it.
+    ad_tag: bool,
     host: String,
     port: u16,
     tg: String,
@@ -89,8 +91,9 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
 }
 
 fn write_link(link: &Printed<'_>, qr: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let named = link.secret.map(|name| format!(", {name}")).unwrap_or_default();
-    writeln!(out, "{}{named} ({}):", link.listener, link.protocol)?;
+    let named = link.name.map(|name| format!(", {name}")).unwrap_or_default();
+    let tagged = if link.ad_tag { ", with ad tag" } else { "" };
+    writeln!(out, "{}{named} ({}{tagged}):", link.listener, link.protocol)?;
     writeln!(out, "{}\n{}", link.tg, link.https)?;
     if qr {
         let code = QrCode::new(&link.tg).map_err(|error| Failure::Run(error.into()))?;
@@ -112,8 +115,9 @@ fn links_of<'a>(listener: &'a Listener, snapshot: &Snapshot) -> Result<Vec<Print
                     .map_err(|error| Failure::Usage(format!("listener \"{}\": {error}", listener.name)))?;
                 links.push(Printed {
                     listener: &listener.name,
-                    secret: secret.name.as_deref(),
+                    name: secret.name.as_deref(),
                     protocol: protocol.name(),
+                    ad_tag: listener.ad_tag.is_some() && snapshot.telegram.mode != Mode::Direct,
                     host: host.clone(),
                     port,
                     tg: link.to_tg(),

@@ -87,7 +87,7 @@ impl Flags {
         };
         if settings.snapshot.cover.target.is_none() {
             settings.warnings.push(
-                "there is no cover site: whoever is not a client has the connection closed, which tells a probe that this is no web server (set `cover.target` in a configuration file)".to_owned(),
+                "there is no cover site: whoever is not a client gets no answer for up to five minutes and is closed then, which tells a probe that this is no web server (set `cover.target` in a configuration file)".to_owned(),
             );
         }
         settings.warnings.extend(tags_without_use(&settings.snapshot));

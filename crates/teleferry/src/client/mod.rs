@@ -2,6 +2,7 @@
 
 mod connection;
 mod door;
+mod half;
 mod key_share;
 mod relay;
 mod route;

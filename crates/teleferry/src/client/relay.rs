@@ -19,6 +19,7 @@ use tokio::task::spawn_local;
 use tracing::warn;
 
 use super::door::Client;
+use super::half::Half;
 use super::{Connection, farewell};
 use crate::backend::Leg;
 use crate::clock;
@@ -49,6 +50,8 @@ pub(super) struct Relay {
     /// Telegram → client.
     down: Way,
     stage: Stage,
+    /// A packet of the client that is not all here, while it takes memory.
+    half: Half,
     connection: Connection,
 }
 
@@ -92,6 +95,7 @@ impl Relay {
             up: Way::Open,
             down: Way::Open,
             stage: Stage::Greeting,
+            half: Half::default(),
             connection,
         };
         (relay, client.early)
@@ -109,7 +113,7 @@ impl Relay {
     /// Relays until one side ends it or breaks the rules.
     fn relay(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         if let Poll::Ready(expiry) = self.connection.alarm().poll(cx) {
-            if expiry == Expiry::Deadline && self.was_heard() {
+            if expiry == Expiry::Deadline && !self.is_half_late() && self.was_heard() {
                 return self.relay(cx);
             }
             return Poll::Ready(self.connection.expired(expiry, self.late()));
@@ -189,6 +193,7 @@ impl Relay {
     ) -> Result<(), CloseReason> {
         let Received { stream, messages, filtered } = received;
         let sent = self.leg.send(cx, buf, stream)?;
+        self.half.note(self.leg.held(), messages > 0, self.connection.shard().moment());
         let counters = self.counters();
         counters.to_telegram.add(sent as u64);
         counters.messages.add(u64::from(messages));
@@ -258,7 +263,7 @@ impl Relay {
             self.stage = Stage::Flowing;
         }
         if let Some(address) = self.leg.proven() {
-            self.connection.shard().health.answered(address);
+            self.connection.shard().shared.health.answered(address, clock::now());
         }
     }
 
@@ -266,14 +271,31 @@ impl Relay {
     fn was_heard(&mut self) -> bool {
         let Some(heard) = self.leg.heard() else { return false };
         self.answered();
-        self.stage == Stage::Flowing
-            && self.connection.alarm().set_since(heard, self.connection.shard().settings().relay.idle_timeout)
+        if self.stage != Stage::Flowing {
+            return false;
+        }
+        let idle_timeout = self.connection.shard().settings().relay.idle_timeout;
+        let is_set = self.connection.alarm().set_since(heard, idle_timeout);
+        self.mind_half();
+        is_set
+    }
+
+    /// The deadline is not later than that of a packet of which a part is here.
+    fn mind_half(&self) {
+        if let Some((since, time)) = self.half.deadline(self.leg.held()) {
+            self.connection.alarm().bring_forward(since, time);
+        }
+    }
+
+    fn is_half_late(&self) -> bool {
+        self.half.is_late(self.leg.held(), self.connection.shard().moment())
     }
 
     /// The data centre took the first request and did not answer it.
     fn unanswered(&self) {
         if let Some(address) = self.leg.unproven() {
-            self.connection.shard().health.failed(address, clock::now());
+            let health = &self.connection.shard().shared.health;
+            health.failed(address, &"it took a request and answered nothing", clock::now());
         }
     }
 
@@ -285,6 +307,7 @@ impl Relay {
             Stage::Greeting | Stage::Asked => return,
         };
         self.connection.alarm().set(time);
+        self.mind_half();
     }
 
     fn half_closed(&mut self) {
@@ -312,6 +335,7 @@ impl Relay {
     /// What a deadline that has passed means.
     fn late(&self) -> CloseReason {
         match self.stage {
+            _ if self.is_half_late() => CloseReason::client(Kind::FrameTimeout),
             Stage::Greeting => CloseReason::client(Kind::HandshakeTimeout),
             Stage::Flowing | Stage::HalfClosed => CloseReason::client(Kind::Idle),
             Stage::Asked => {

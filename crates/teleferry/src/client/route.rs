@@ -106,7 +106,7 @@ async fn direct(
     let shard = connection.shard();
     let counters = &connection.listener().counters;
     let settings = &shard.settings().telegram;
-    shard.health.sort(&mut destination.addresses, clock::now());
+    shard.shared.health.sort(&mut destination.addresses, clock::now());
     let opening = DirectLeg::open(
         &destination,
         client.header,
@@ -121,12 +121,11 @@ async fn direct(
         }
         Ok(Err(error)) => {
             for &address in &destination.addresses {
-                shard.health.failed(address, clock::now());
+                shard.shared.health.failed(address, &error, clock::now());
             }
             counters.dc_unreachable.add(1);
             if let Some(more) = shard.throttles.dc_unreachable.pass(clock::now()) {
-                let error = error.last.map_or_else(|| "no address to try".into(), |error| error.to_string());
-                warn!(session = connection.id(), dc = %destination.dc, error, more, "a data centre cannot be reached");
+                warn!(session = connection.id(), dc = %destination.dc, %error, more, "a data centre cannot be reached");
             }
             Err(CloseReason::telegram(Kind::Unreachable))
         }

@@ -259,7 +259,7 @@ pub const SECTIONS: &[Section] = &[
                 "filter_server_errors",
                 "off, first or on",
                 Value::Default("\"first\""),
-                "Which errors of Telegram's transport are kept from clients: none, those before the first answer, or all.",
+                "Which answers −404 of Telegram, that a key is unknown, are kept from clients of middle proxies: none, those before any other answer, or all. Whoever replays what a client once sent gets −404 from Telegram, and learns from an answer of that length that this is a proxy; with `\"first\"` there is none. The price: a client whose key Telegram has forgotten is not told either, and some, as Telethon, then wait for ever; `\"off\"` is for those.",
             ),
         ],
     },

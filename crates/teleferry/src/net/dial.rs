@@ -20,6 +20,15 @@ pub(crate) struct DialError {
     pub(crate) last: Option<io::Error>,
 }
 
+impl std::fmt::Display for DialError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.last {
+            Some(error) => error.fmt(f),
+            None => f.write_str("no address to try"),
+        }
+    }
+}
+
 /// Connects to the first of `addresses` that answers. They are tried in order: the next one begins when one fails, or
 /// 250 ms after the one before; each has `each` to answer. All others are given up once one has answered.
 pub(crate) async fn dial(

@@ -44,6 +44,14 @@ impl Memory {
         self.used() > self.limit
     }
 
+    /// How many of these `bytes` have to go so that there is room again, an eighth of the limit, when all who have some give
+    /// up the same part.
+    pub(crate) fn excess_of(&self, bytes: usize) -> usize {
+        let used = self.used().max(1);
+        let excess = used.saturating_sub(self.limit - self.limit / 8);
+        (bytes as u128 * excess as u128).div_ceil(used as u128) as usize
+    }
+
     /// Counts a reader that begins to pause.
     pub(crate) fn pause(&self) {
         self.pauses.fetch_add(1, Relaxed);
@@ -126,6 +134,16 @@ mod tests {
         assert_eq!((memory.used(), memory.is_over()), (100, false));
         drop((a, b));
         assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn everybody_gives_up_the_same_part() {
+        let memory = Arc::new(Memory::new(800));
+        let mut part = memory.part();
+        part.set(700);
+        assert_eq!(memory.excess_of(500), 0, "there is room");
+        part.set(1000);
+        assert_eq!((memory.excess_of(1000), memory.excess_of(100), memory.excess_of(0)), (300, 30, 0));
     }
 
     #[test]

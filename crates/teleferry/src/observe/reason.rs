@@ -30,6 +30,8 @@ pub enum Kind {
     FrameLength,
     /// A padded frame with nothing in it but padding.
     FramePadding,
+    /// A frame that was begun and not finished in time, while what had come of it took memory.
+    FrameTimeout,
     /// Nothing was relayed in time after the connection was accepted.
     HandshakeTimeout,
     /// Proven by the TLS hello, but the 64-byte header inside fits no secret or asks for another framing than padded.
@@ -137,13 +139,14 @@ impl Side {
 
 impl Kind {
     /// Every kind, in the order of the enumeration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Closed,
         Self::DcUnknown,
         Self::Drained,
         Self::Fault,
         Self::FrameLength,
         Self::FramePadding,
+        Self::FrameTimeout,
         Self::HandshakeTimeout,
         Self::HeaderTag,
         Self::Idle,
@@ -168,6 +171,7 @@ impl Kind {
             Self::Fault => "fault",
             Self::FrameLength => "frame_length",
             Self::FramePadding => "frame_padding",
+            Self::FrameTimeout => "frame_timeout",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::HeaderTag => "header_tag",
             Self::Idle => "idle",

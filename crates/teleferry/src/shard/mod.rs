@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) use sweep::{Alarm, Expiry, Moment};
 pub(crate) use thread::{Seat, start};
 
-use crate::backend::{Health, Pools, Workbench};
+use crate::backend::{Pools, Workbench};
 use crate::client::Door;
 use crate::config::Snapshot;
 use crate::listen::Ceiling;
@@ -73,8 +73,6 @@ pub(crate) struct Shard {
     pub(crate) shared: Arc<Shared>,
     /// Log lines that strangers can cause.
     pub(crate) throttles: Throttles,
-    /// Which addresses of data centres failed lately.
-    pub(crate) health: Health,
     /// The links to middle proxies.
     pub(crate) pools: Pools,
     links: Arc<LinkCounters>,
@@ -156,7 +154,6 @@ impl Shard {
             links,
             shared,
             throttles: Throttles::default(),
-            health: Health::default(),
             sweep: Rc::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             workbench: RefCell::default(),

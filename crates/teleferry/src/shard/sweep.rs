@@ -15,6 +15,19 @@ const NEVER: u32 = u32::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment(u32);
 
+impl Moment {
+    /// True when `now` is this time after it.
+    pub(crate) fn is_ago(self, time: Duration, now: Self) -> bool {
+        self.0.saturating_add(ticks(time)) < now.0
+    }
+
+    /// The moment so long after the shard began.
+    #[cfg(test)]
+    pub(crate) fn at(since_start: Duration) -> Self {
+        Self(ticks(since_start))
+    }
+}
+
 /// What an [`Alarm`] has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expiry {
@@ -112,6 +125,13 @@ impl Alarm {
         let due = moment.0.saturating_add(ticks(after)).saturating_add(1).min(NEVER - 1);
         self.sweep.slots.borrow_mut().slots[self.index as usize].due = due;
         due > self.sweep.now.get()
+    }
+
+    /// Brings the deadline forward to this time after a moment that has been, unless it is sooner already.
+    pub(crate) fn bring_forward(&self, moment: Moment, after: Duration) {
+        let due = moment.0.saturating_add(ticks(after)).saturating_add(1);
+        let slot = &mut self.sweep.slots.borrow_mut().slots[self.index as usize];
+        slot.due = slot.due.min(due);
     }
 
     /// Takes the deadline away.
@@ -226,6 +246,21 @@ mod tests {
         sweep.tick(at(9));
         assert_eq!(poll(&alarm), Poll::Ready(Expiry::Deadline));
         assert!(!alarm.set_since(moment, at(3)), "it has passed");
+    }
+
+    #[test]
+    fn a_deadline_is_brought_forward_and_never_put_off() {
+        let sweep = Rc::new(Sweep::default());
+        let alarm = sweep.alarm();
+        let moment = sweep.moment();
+        alarm.set(at(9));
+        alarm.bring_forward(moment, at(3));
+        alarm.bring_forward(moment, at(5));
+        sweep.tick(at(3));
+        assert!(poll(&alarm).is_pending() && !moment.is_ago(at(3), sweep.moment()));
+        sweep.tick(at(4));
+        assert_eq!(poll(&alarm), Poll::Ready(Expiry::Deadline));
+        assert!(moment.is_ago(at(3), sweep.moment()), "whoever was woken for it sees why");
     }
 
     #[test]

@@ -11,7 +11,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::sweep::TICK;
 use super::{Listener, Phase, Shard};
+use crate::backend::look_out;
 use crate::clock;
+use crate::config::Mode;
 use crate::entropy;
 use crate::listen::{ListeningSocket, accept_loop};
 use crate::observe::{LinkCounters, ListenerCounters};
@@ -67,6 +69,9 @@ async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>)
         })
         .collect();
     let ticking = tokio::task::spawn_local(tick(Rc::clone(&shard)));
+    // One for the whole process. With one way only there is nothing to choose, and nothing to be known beforehand.
+    let looking = (seat.number == 0 && shard.settings().telegram.mode == Mode::Auto)
+        .then(|| tokio::task::spawn_local(look_out(Rc::clone(&shard))));
 
     shard.stopping().wait().await;
     for accept in accepting {
@@ -81,6 +86,7 @@ async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>)
         }
     }
     ticking.abort();
+    looking.inspect(|looking| looking.abort());
 }
 
 /// Walks the deadlines, tick by tick.

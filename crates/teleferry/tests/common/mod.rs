@@ -45,6 +45,14 @@ pub(crate) fn telegram_on_both() -> Telegram {
     Telegram::start(&telegram::Options { listen }).expect("loopback has room")
 }
 
+/// An address of loopback at which connections are refused, for as long as the socket lives.
+pub(crate) fn refusing() -> (socket2::Socket, SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bind");
+    let address = socket.local_addr().expect("address").as_socket().expect("ip");
+    (socket, address)
+}
+
 /// Settings with one listener, "main", on 127.0.0.1 for all protocols, in front of a simulated Telegram.
 pub(crate) fn settings(telegram: &Telegram) -> Snapshot {
     settings_for(telegram.addresses())

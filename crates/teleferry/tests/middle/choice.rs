@@ -10,7 +10,7 @@ use teleferry_sim::middle::Conduct;
 use super::stage::{Stage, settled};
 use crate::common::{Proxy, soon};
 
-fn auto(stage: &Stage) -> Snapshot {
+pub(super) fn auto(stage: &Stage) -> Snapshot {
     let mut snapshot = stage.settings();
     snapshot.telegram.mode = Mode::Auto;
     snapshot
@@ -81,6 +81,22 @@ async fn f_08_a_dc_without_middle_proxies_goes_direct_and_comes_back() {
     soon(back).await;
     soon(direct.echo(vec![1; 64])).await.expect("it was left alone");
     stage.assert_no_violations();
+}
+
+/// The same where no link is kept warm, as on most shards of a large machine: nobody asks for one while all go direct.
+#[tokio::test]
+async fn f_08_links_come_back_where_none_is_kept_warm() {
+    let stage = Stage::new();
+    stage.middle().set_behaviour(4, Behaviour::Refuse).await;
+    let mut snapshot = auto(&stage);
+    snapshot.telegram.links_per_dc = 0;
+    let proxy = Proxy::start(snapshot);
+    assert!(!is_on_a_link(&mut proxy.client_of(Protocol::FakeTls, 4).await).await);
+
+    stage.middle().set_behaviour(4, Behaviour::Serve).await;
+    // Without any client.
+    proxy.linked(|counts| counts.opened == 1).await;
+    assert!(is_on_a_link(&mut proxy.client_of(Protocol::FakeTls, 4).await).await);
 }
 
 /// A refusal right after our handshake is one more reason to go direct.

@@ -85,6 +85,12 @@ impl Decoder {
         self.held.extend_from_slice(bytes);
     }
 
+    /// Bytes that are kept and were not given out: between two pieces of input, the beginning of one frame.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.len().saturating_sub(self.taken)
+    }
+
     /// The payload of the next whole frame. `read` says how much of the input is used, and is moved on; it is all used
     /// when there is no frame left.
     ///
@@ -92,7 +98,7 @@ impl Decoder {
     /// A frame that is refused. The stream cannot be read any further.
     pub fn next_frame(&mut self, input: &[u8], read: &mut usize) -> Result<Option<Place>, FullFrameError> {
         loop {
-            let held = self.held.len() > self.taken;
+            let held = self.held() > 0;
             let Some(&word) = self.beginning(input, read, 4).and_then(<[u8]>::first_chunk) else {
                 return Ok(None);
             };
@@ -121,7 +127,7 @@ impl Decoder {
     /// The next `len` bytes, in the input when nothing is held. When they are not all here, what is here is held.
     fn beginning<'a>(&'a mut self, input: &'a [u8], read: &mut usize, len: usize) -> Option<&'a [u8]> {
         let rest = input.get(*read..).unwrap_or_default();
-        let pending = self.held.len().saturating_sub(self.taken);
+        let pending = self.held();
         if pending == 0 && rest.len() >= len {
             return rest.get(..len);
         }

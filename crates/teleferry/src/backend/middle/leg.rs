@@ -127,6 +127,11 @@ impl MiddleLeg {
         self.port.heard()
     }
 
+    /// Bytes that are held of a message that is not whole.
+    pub(crate) fn held(&self) -> usize {
+        self.collector.held()
+    }
+
     /// The address of the middle proxy.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.port.endpoint()

@@ -5,8 +5,10 @@
 //! Telegram whole messages are appended to the link's output, which its task writes once a turn; from Telegram to the client
 //! the link's task writes to the client's socket itself. Nobody waits for anybody, and nothing is passed through a channel.
 
+mod board;
 mod delivery;
 mod endpoints;
+mod hoarders;
 mod leg;
 mod link;
 mod plan;
@@ -15,6 +17,7 @@ mod pools;
 mod port;
 mod turn;
 
+pub(crate) use board::Board;
 pub(crate) use delivery::Workbench;
 pub(crate) use endpoints::Endpoints;
 pub(crate) use leg::{MiddleLeg, Passenger};

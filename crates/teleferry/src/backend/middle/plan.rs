@@ -33,6 +33,20 @@ impl Target {
         missing.min(MAX_CONNECTING.saturating_sub(stock.connecting))
     }
 
+    /// How many links that were to go stay instead, of those that have `leaving` clients each: whoever is there already
+    /// need not be connected. Their clients count again.
+    pub(super) fn recalled(self, mut stock: Stock, leaving: &[usize]) -> usize {
+        leaving
+            .iter()
+            .take_while(|&&clients| {
+                let wanted = self.missing(stock) > 0;
+                stock.clients += clients;
+                stock.ready += 1;
+                wanted
+            })
+            .count()
+    }
+
     /// How many links are too many: the rest has room for all clients, and a quarter more, so that it is not at once too
     /// little again.
     pub(super) fn surplus(self, stock: Stock) -> usize {
@@ -77,6 +91,17 @@ mod tests {
         let none_warm = Target { warm: 0, ..target };
         assert_eq!(none_warm.missing(stock(0, 0, 0)), 0);
         assert_eq!(none_warm.missing(stock(1, 0, 0)), 1);
+    }
+
+    #[test]
+    fn links_that_were_to_go_stay_before_others_are_opened() {
+        let target = Target { warm: 1, clients_per_link: 100 };
+        assert_eq!(target.recalled(stock(100, 1, 0), &[5, 5]), 0, "none is missing");
+        assert_eq!(target.recalled(stock(150, 1, 0), &[5, 5]), 1);
+        assert_eq!(target.recalled(stock(150, 1, 0), &[60, 5]), 2, "its clients need room as well");
+        assert_eq!(target.recalled(stock(9000, 1, 0), &[1, 2, 3]), 3);
+        assert_eq!(target.recalled(stock(0, 0, 0), &[7]), 1, "the warm one");
+        assert_eq!(target.recalled(stock(9000, 1, 0), &[]), 0);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The links of one shard to the middle proxies of one data centre, and the clients that wait for one.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ const HEDGE_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Pool {
     dc: DcId,
+    /// Whose it is.
+    shard: usize,
     /// Where its middle proxies are, the preferred family first; none once the data centre is not published any more.
     endpoints: RefCell<Vec<SocketAddr>>,
     /// Links that are kept whether there are clients or not.
@@ -46,6 +49,8 @@ pub(crate) struct Pool {
     surplus_since: Cell<Option<Instant>>,
     /// Where to begin among endpoints that are as good as each other.
     rotation: Cell<usize>,
+    /// How many links take clients, as the board was last told.
+    told: Cell<Option<usize>>,
 }
 
 impl Pool {
@@ -53,6 +58,7 @@ impl Pool {
     pub(super) fn new(dc: DcId, shard: usize) -> Self {
         Self {
             dc,
+            shard,
             endpoints: RefCell::default(),
             warm: Cell::new(0),
             links: RefCell::default(),
@@ -60,6 +66,7 @@ impl Pool {
             failing: Cell::new(false),
             surplus_since: Cell::new(None),
             rotation: Cell::new(shard),
+            told: Cell::new(None),
         }
     }
 
@@ -123,6 +130,10 @@ impl Pool {
                 shard.shared.endpoints.proven(link.endpoint());
             }
         }
+        let ready = self.stock().ready;
+        if self.told.replace(Some(ready)) != Some(ready) {
+            shard.shared.board.tell(self.dc, self.shard, ready);
+        }
     }
 
     /// Gives those who wait a link, and up on those who waited too long.
@@ -176,11 +187,14 @@ impl Pool {
 
     fn target(&self, shard: &Shard) -> Target {
         let clients_per_link = shard.settings().telegram.clients_per_link;
-        Target { warm: self.warm.get(), clients_per_link }
+        // Whoever goes direct meanwhile asks for no link: one is tried for until there is one.
+        let warm = self.warm.get().max(self.failing.get().into());
+        Target { warm, clients_per_link }
     }
 
-    /// Begins the links that are missing, as far as endpoints may be tried.
+    /// Begins the links that are missing, as far as endpoints may be tried. Those that were to go come first.
     fn grow(self: &Rc<Self>, shard: &Rc<Shard>, now: Instant) {
+        self.recall(shard);
         let missing = self.target(shard).missing(self.stock());
         let wanted = missing + usize::from(missing == 0 && self.is_stuck(now));
         for _ in 0..wanted {
@@ -189,6 +203,21 @@ impl Pool {
             self.links.borrow_mut().push(Rc::clone(&link));
             spawn_local(drive(Rc::clone(shard), Rc::clone(self), link));
         }
+    }
+
+    /// Has links stay that were to go, when some are missing.
+    fn recall(&self, shard: &Shard) {
+        let endpoints = self.endpoints.borrow();
+        let links = self.links.borrow();
+        let mut leaving: Vec<_> =
+            links.iter().filter(|link| link.could_stay() && endpoints.contains(&link.endpoint())).collect();
+        if leaving.is_empty() {
+            return;
+        }
+        leaving.sort_by_key(|link| link.clients());
+        let clients: Vec<_> = leaving.iter().map(|link| link.clients()).collect();
+        let recalled = self.target(shard).recalled(self.stock(), &clients);
+        leaving.into_iter().take(recalled).for_each(|link| link.stay());
     }
 
     /// Clients wait, and the only links under way take long.
@@ -227,9 +256,11 @@ impl Pool {
         let since = (surplus > 0).then(|| self.surplus_since.get().unwrap_or(now));
         self.surplus_since.set(since);
         let links = self.links.borrow();
+        // Of several with as few clients, one of those that share a middle proxy: the others stay spread.
+        let beside = |link: &Link| links.iter().filter(|other| other.endpoint() == link.endpoint()).count();
+        let few = |link: &&Rc<Link>| (link.clients(), Reverse(beside(link)));
         if since.is_some_and(long_ago)
-            && let Some(link) =
-                links.iter().filter(|link| link.takes_clients()).min_by_key(|link| link.clients())
+            && let Some(link) = links.iter().filter(|link| link.takes_clients()).min_by_key(few)
         {
             link.retire();
         }
@@ -267,6 +298,7 @@ impl Pool {
             return;
         }
         shard.shared.endpoints.failed(endpoint, now);
+        shard.shared.board.failed(dc, format!("{endpoint}: {cause}"));
         if !self.links.borrow().iter().any(|link| link.takes_clients())
             && !self.failing.replace(true)
             && let Some(more) = shard.throttles.middle_unusable.pass(now)

@@ -82,6 +82,9 @@ impl Pools {
             if !published.contains_key(dc) {
                 pool.update(Vec::new(), 0);
             }
+            if pool.is_over() {
+                shard.shared.board.forget(*dc, self.shard);
+            }
             !pool.is_over()
         });
         let everywhere = published.values().flatten().copied().collect::<std::collections::HashSet<_>>();

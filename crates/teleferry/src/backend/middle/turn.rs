@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tracing::{debug, warn};
 
 use super::delivery::Delivery;
+use super::hoarders::Pause;
 use super::link::{Cause, Link};
 use super::pool::Pool;
 use crate::clock;
@@ -23,12 +24,10 @@ use crate::shard::{Alarm, Expiry, Shard, take_turns};
 const READ: usize = 64 << 10;
 /// Bytes read before others have their turn, as in a session of its own.
 const TURN: usize = READ;
-/// How long reading pauses before the client for which most waits is closed.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// What may wait for the clients of a link that does not pause even then, in bytes.
 const MODEST: usize = 64 << 10;
 /// How often a pausing link looks again.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// A middle proxy whose clock is this much ahead or behind is told; it takes 30 s.
 const CLOCK_WARNING_S: u64 = 5;
 
@@ -41,8 +40,8 @@ pub(super) struct Turns {
     alarm: Alarm,
     /// What waits to be written.
     held: Held,
-    /// Since reading pauses, the worst hoarder is closed then.
-    paused: Option<Instant>,
+    /// Reading pauses.
+    paused: Option<Pause>,
 }
 
 /// What a turn found out that the pool has to know.
@@ -205,7 +204,7 @@ impl Turns {
         let queued = machine.queued();
         self.held.set(queued);
         self.link.wake_blocked(queued);
-        match (self.paused, machine.poll_timeout()) {
+        match (&self.paused, machine.poll_timeout()) {
             (Some(_), _) => self.alarm.set(LOOK_AGAIN),
             (None, Some(at)) => self.alarm.set(at.saturating_duration_since(clock::now())),
             (None, None) => self.alarm.clear(),
@@ -222,15 +221,16 @@ impl Turns {
             self.paused = None;
             return false;
         }
-        let patience_ends = *self.paused.get_or_insert_with(|| {
+        let hoards = self.link.hoards();
+        let pause = self.paused.get_or_insert_with(|| {
             memory.pause();
-            now + PATIENCE
+            Pause::begin(now, hoards.iter().copied())
         });
-        if now >= patience_ends {
-            if let Some(port) = self.link.worst_hoarder() {
+        let here = hoards.iter().map(|&(_, bytes)| bytes).sum();
+        for conn in pause.overdue(now, hoards.into_iter(), memory.excess_of(here)) {
+            if let Some(port) = self.link.port(conn) {
                 port.finish(Err(CloseReason::client(Kind::Memory)));
             }
-            self.paused = Some(now + LOOK_AGAIN);
         }
         true
     }

@@ -1,0 +1,36 @@
+//! Looks whether the data centres can be reached directly, before a client has to know.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::debug;
+
+use crate::clock;
+use crate::net::dial;
+use crate::shard::Shard;
+
+/// How often somebody looks whether there is something to look at; and so, at the least, the time between two looks.
+const PACE: Duration = Duration::from_secs(1);
+
+/// For as long as it runs: connects to an address of each data centre whose state nobody knows, one at a time, and closes
+/// the connection again. Clients that go direct keep theirs known.
+pub(crate) async fn look_out(shard: Rc<Shard>) {
+    let addresses: Vec<_> =
+        shard.shared.book.ids().filter_map(|dc| shard.shared.book.find(dc)).map(|to| to.addresses).collect();
+    let health = &shard.shared.health;
+    let mut pace = interval(PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pace.tick().await;
+        let now = clock::now();
+        let Some(address) = addresses.iter().find_map(|of_dc| health.doubtful(of_dc, now)) else { continue };
+        match dial(&[address], shard.settings().telegram.connect_timeout).await {
+            Ok(_) => health.connected(address, clock::now()),
+            Err(error) => {
+                debug!(%address, %error, "a data centre cannot be reached directly");
+                health.failed(address, &error, clock::now());
+            }
+        }
+    }
+}
