@@ -174,7 +174,7 @@ fn configuration(telegram: &Telegram, cover: &CoverSite) -> String {
          [[listen]]\nname = \"all\"\naddress = \"127.0.0.1:0\"\nsecret = \"{KEY_HEX}\"\n\
          protocols = [\"tls\", \"secure\", \"classic\"]\ndomain = \"www.example.com\"\n\n\
          [telegram]\n{mode}\nanswer_timeout = \"3s\"\ndc = {{ {} }}\n\n\
-         [cover]\ntarget = \"{}\"\n\n[handshake]\ntimeout = \"5s\"\n\n[relay]\nidle_timeout = \"20s\"\n\n[log]\nlevel = \"debug\"\n",
+         [cover]\ntarget = \"{}\"\n\n[handshake]\ntimeout = \"20s\"\n\n[relay]\nidle_timeout = \"20s\"\n\n[log]\nlevel = \"debug\"\n",
         dc.trim_end_matches(", "),
         cover.target(),
     )
