@@ -39,7 +39,7 @@ bench-relay *arguments:
     cargo build --release -p teleferry -p teleferry-bench
     target/release/teleferry-bench relay {{ arguments }}
 
-# clients of every kind come and go for a time; fails when anything is wrong in the end
+# clients of every kind come and go for a time (--middle: others stay while links end); fails when anything is wrong in the end
 soak *arguments:
     cargo build --release -p teleferry -p teleferry-bench
     target/release/teleferry-bench soak {{ arguments }}

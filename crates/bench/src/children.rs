@@ -31,15 +31,17 @@ impl Drop for Guard {
     }
 }
 
-/// A copy of this program that serves on one address.
+/// A copy of this program that serves.
 #[derive(Debug)]
 pub(crate) struct Helper {
     child: Guard,
     pub(crate) address: SocketAddr,
+    /// A second address, for those parts that have one.
+    pub(crate) second: Option<SocketAddr>,
 }
 
 impl Helper {
-    /// Starts it and waits until it says its address.
+    /// Starts it and waits until it says where it is.
     pub(crate) fn start<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -48,9 +50,12 @@ impl Helper {
         if let Some(out) = child.0.stdout.take() {
             BufReader::new(out).read_line(&mut line)?;
         }
-        let address = line.trim().parse();
-        let address = address.map_err(|_| Failure::new(format!("a helper process said {line:?}")))?;
-        Ok(Self { child, address })
+        let addresses: std::result::Result<Vec<SocketAddr>, _> =
+            line.split_whitespace().map(str::parse).collect();
+        match addresses.as_deref() {
+            Ok([address, more @ ..]) => Ok(Self { child, address: *address, second: more.first().copied() }),
+            _ => Err(Failure::new(format!("a helper process said {line:?}"))),
+        }
     }
 
     pub(crate) fn process(&self) -> Process {

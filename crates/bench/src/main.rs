@@ -47,6 +47,8 @@ enum Command {
     Reference(Reference),
     /// Runs the data centre of the relay bench until standard input ends; says its address on standard output
     Dc,
+    /// Runs its middle proxy until standard input ends; says its address and that of its list on standard output
+    Middle,
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::CodecCase(arguments) => codec::run_case(&arguments),
         Command::Reference(Reference { mode, target }) => reference::run(mode, target).map_err(Failure::from),
         Command::Dc => load::dc::run().map_err(Failure::from),
+        Command::Middle => load::middle::run().map_err(Failure::from),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,6 +81,24 @@ impl Process {
     }
 }
 
+/// How many connections of this machine lead to this address.
+///
+/// # Errors
+/// The kernel does not say.
+pub(crate) fn connections_to(address: SocketAddrV4) -> io::Result<usize> {
+    Ok(established_to(&fs::read_to_string("/proc/net/tcp")?, address))
+}
+
+/// Lines of `/proc/net/tcp` in state 01 with this remote address, which is written as the machine's numbers are.
+fn established_to(table: &str, address: SocketAddrV4) -> usize {
+    let remote = format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
+    let leads_there = |line: &&str| {
+        let mut columns = line.split_whitespace().skip(2);
+        columns.next() == Some(&remote) && columns.next() == Some("01")
+    };
+    table.lines().filter(leads_there).count()
+}
+
 /// The first number: nanoseconds on a processor.
 fn schedstat(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
@@ -105,6 +124,18 @@ fn unreadable(file: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn connections_are_counted_by_where_they_lead() {
+        let table = "  sl  local_address rem_address   st tx_queue\n\
+             0: 0100007F:1F90 00000000:0000 0A 0\n\
+             1: 0100007F:C350 0100007F:1F90 01 0\n\
+             2: 0100007F:1F90 0100007F:C350 01 0\n\
+             3: 0100007F:C351 0100007F:1F90 06 0\n";
+        assert_eq!(established_to(table, "127.0.0.1:8080".parse().unwrap()), 1);
+        assert_eq!(established_to(table, "127.0.0.1:8081".parse().unwrap()), 0);
+    }
 
     #[test]
     fn the_first_number_of_schedstat_counts() {

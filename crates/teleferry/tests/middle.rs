@@ -7,8 +7,8 @@ mod middle {
     mod echo;
     mod model;
     mod moving;
-    mod seen;
     mod reach;
+    mod seen;
     mod slow;
     mod stage;
 }

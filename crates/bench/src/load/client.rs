@@ -41,6 +41,8 @@ pub(crate) struct Route {
     pub(crate) key: SecretKey,
     /// The data centre to ask for.
     pub(crate) dc: i16,
+    /// Over a middle proxy: the relay frames the answers, and pads them.
+    pub(crate) middle: bool,
 }
 
 /// A connected client. Holds no buffer between orders.
@@ -63,7 +65,8 @@ impl Client {
         let framing = if route.protocol == Protocol::Plain { Framing::Intermediate } else { Framing::Padded };
         let key = if route.protocol == Protocol::Direct { None } else { Some(&route.key) };
         let Initiated { wire, to_server, from_server } = initiate(framing, key, route.dc)?;
-        Ok(Self { stream, codec: Codec::of_client(to_server, from_server, wire, tls), orders: 0 })
+        let codec = Codec::of_client(to_server, from_server, wire, tls);
+        Ok(Self { stream, codec: if route.middle { codec.padded() } else { codec }, orders: 0 })
     }
 
     /// Has one message echoed.
@@ -147,12 +150,12 @@ async fn handshake(stream: &TcpStream, key: &SecretKey) -> io::Result<()> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a hello carries the time, and nothing is measured with it")]
-fn unix_time() -> u32 {
+#[expect(clippy::disallowed_methods, reason = "handshakes carry the time, and nothing is measured with it")]
+pub(super) fn unix_time() -> u32 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as u32
 }
 
-fn random<const N: usize>() -> io::Result<[u8; N]> {
+pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(bytes)

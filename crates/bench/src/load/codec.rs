@@ -6,6 +6,8 @@ use teleferry_proto::cipher::CtrStream;
 use teleferry_proto::fake_tls::record::{self, CHANGE_CIPHER_SPEC_RECORD};
 use teleferry_proto::obfuscated::HEADER_LEN;
 
+use super::padding::Unpadder;
+
 /// The longest record that the apps send, in bytes of content.
 const CLIENT_RECORD: usize = 2878;
 
@@ -18,12 +20,14 @@ pub(crate) struct Codec {
     records: Option<record::Reader>,
     /// The header that goes in front of what is sent first.
     header: Option<[u8; HEADER_LEN]>,
+    /// Takes the padding off what comes, where the other end adds some.
+    unpadder: Option<Unpadder>,
 }
 
 impl Codec {
     /// A data centre's end.
     pub(crate) const fn of_server(encrypt: CtrStream, decrypt: CtrStream) -> Self {
-        Self { encrypt, decrypt, records: None, header: None }
+        Self { encrypt, decrypt, records: None, header: None, unpadder: None }
     }
 
     /// A client's end, which has not sent its header.
@@ -34,7 +38,12 @@ impl Codec {
         tls: bool,
     ) -> Self {
         let records = if tls { Some(record::Reader::of_server()) } else { None };
-        Self { encrypt, decrypt, records, header: Some(header) }
+        Self { encrypt, decrypt, records, header: Some(header), unpadder: None }
+    }
+
+    /// The same, for an end whose messages come with padding.
+    pub(crate) fn padded(self) -> Self {
+        Self { unpadder: Some(Unpadder::default()), ..self }
     }
 
     /// Makes what goes on the wire for `plain`, in place of what `wire` held.
@@ -65,6 +74,9 @@ impl Codec {
         };
         let plain = &mut wire[..len];
         self.decrypt.apply(plain);
-        Ok(plain)
+        Ok(match &mut self.unpadder {
+            Some(unpadder) => unpadder.strip(plain),
+            None => plain,
+        })
     }
 }

@@ -1,45 +1,21 @@
 //! The data centre of the relay bench.
 
 use std::io::{self, Write as _};
-use std::net::Ipv4Addr;
 
 use teleferry_proto::obfuscated::{self, Accepted, HEADER_LEN};
-use tokio::io::AsyncReadExt as _;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use super::codec::Codec;
-use super::{BLOCK, Expected, ORDER, Order, block, mismatch, receive, send};
-
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 4096;
+use super::{BLOCK, Expected, ORDER, Order, block, mismatch, part, receive, send};
 
 /// Serves on a port of 127.0.0.1, chosen by the kernel and told on standard output, until standard input ends.
 pub(crate) fn run() -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = runtime.block_on(async {
-        tokio::select! {
-            done = accept_all() => done,
-            ended = input_end() => ended,
-        }
-    });
-    // A read of standard input cannot be cancelled, so its thread is not waited for.
-    runtime.shutdown_background();
-    done
-}
-
-async fn input_end() -> io::Result<()> {
-    let mut input = tokio::io::stdin();
-    while input.read(&mut [0; 64]).await? > 0 {}
-    Ok(())
+    part::run(accept_all())
 }
 
 async fn accept_all() -> io::Result<()> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-    let listener = socket.listen(BACKLOG)?;
-    let mut out = io::stdout();
-    writeln!(out, "{}", listener.local_addr()?)?;
-    out.flush()?;
+    let listener = part::listen()?;
+    part::tell(&[listener.local_addr()?])?;
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(async move {

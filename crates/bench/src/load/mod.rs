@@ -8,6 +8,10 @@
 pub(crate) mod client;
 pub(crate) mod codec;
 pub(crate) mod dc;
+pub(crate) mod middle;
+mod padding;
+mod part;
+pub(crate) mod published;
 
 use std::cell::RefCell;
 use std::io;

@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 
 use super::measure::{Effort, connect, everybody};
 use super::results::{Idle, Memory, Results};
-use super::subjects::{configuration, data_centre, route};
+use super::subjects::{OverMiddle, configuration, data_centre, route};
 use super::tell;
 use crate::children::Proxy;
 use crate::cpus::Division;
@@ -39,11 +39,22 @@ pub(super) fn measure(
     let proxy =
         division.on_relay_side(|| Proxy::start(program, &configuration(&[(DC, dc.address)], true)))?;
     let route = route(proxy.address("ee")?, Protocol::FakeTls);
-    results.memory = Some(runtime.block_on(idle(&proxy.process(), &route, effort))?);
+    results.memory = Some(runtime.block_on(idle(&proxy.process(), &route, effort, || Ok(None)))?);
+    drop((proxy, dc));
+    let middle = OverMiddle::start(program, division)?;
+    let route = middle.route("ee", Protocol::FakeTls)?;
+    let links = || middle.links().map(Some);
+    results.memory_over_middle =
+        Some(runtime.block_on(idle(&middle.proxy.process(), &route, effort, links))?);
     Ok(())
 }
 
-async fn idle(process: &Process, route: &Route, effort: &Effort) -> Result<Memory> {
+async fn idle(
+    process: &Process,
+    route: &Route,
+    effort: &Effort,
+    links: impl Fn() -> Result<Option<usize>>,
+) -> Result<Memory> {
     process.settled().await?;
     let bare = process.memory()?;
     let mut clients: Vec<Client> = Vec::new();
@@ -63,7 +74,8 @@ async fn idle(process: &Process, route: &Route, effort: &Effort) -> Result<Memor
         }
         process.settled().await?;
         let bytes = process.memory()?.saturating_sub(bare);
-        idle.push(Idle { clients: *wanted, bytes_per_client: bytes as f64 / *wanted as f64 });
+        let bytes_per_client = bytes as f64 / *wanted as f64;
+        idle.push(Idle { clients: *wanted, bytes_per_client, links: links()? });
     }
     drop(clients);
     process.settled().await?;

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use super::fairness::{NEIGHBOURS, PACE};
 use super::measure::{BULK_CLIENTS, Effort};
-use super::results::{Beside, Fairness, FairnessRound, Memory, Metric, Results, Row};
-use super::subjects::REFERENCE;
+use super::results::{Beside, Fairness, FairnessRound, Idle, Memory, Metric, Results, Row};
+use super::subjects::{MIDDLE_DD, MIDDLE_EE, REFERENCE};
 use crate::load::ECHO;
 use crate::procfs::cpu_model;
 use crate::stats::Summary;
@@ -52,7 +52,7 @@ struct Target {
     rival: f64,
 }
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 14] = [
     Target { metric: Metric::Down, subject: "dd", most: 1.0, goal: Some(0.65), rival: 1.13 },
     Target { metric: Metric::Down, subject: "ee", most: 1.0, goal: Some(0.65), rival: 0.6 },
     Target { metric: Metric::Up, subject: "dd", most: 2.2, goal: Some(1.8), rival: 2.5 },
@@ -60,6 +60,13 @@ const TARGETS: [Target; 7] = [
     Target { metric: Metric::Echo, subject: "ee", most: 1.5, goal: Some(1.2), rival: 1.54 },
     Target { metric: Metric::New, subject: "dd", most: 1.25, goal: None, rival: 1.3 },
     Target { metric: Metric::New, subject: "ee", most: 1.4, goal: None, rival: 1.45 },
+    Target { metric: Metric::Down, subject: MIDDLE_DD, most: 1.6, goal: Some(1.3), rival: 1.85 },
+    Target { metric: Metric::Down, subject: MIDDLE_EE, most: 1.6, goal: Some(1.3), rival: 2.0 },
+    Target { metric: Metric::Up, subject: MIDDLE_DD, most: 4.2, goal: Some(3.6), rival: 5.1 },
+    Target { metric: Metric::Up, subject: MIDDLE_EE, most: 4.2, goal: Some(3.6), rival: 5.1 },
+    Target { metric: Metric::Echo, subject: MIDDLE_EE, most: 1.6, goal: Some(1.2), rival: 1.9 },
+    Target { metric: Metric::New, subject: MIDDLE_DD, most: 0.7, goal: None, rival: 0.72 },
+    Target { metric: Metric::New, subject: MIDDLE_EE, most: 1.2, goal: None, rival: 1.9 },
 ];
 
 const MIB: f64 = 1_048_576.0;
@@ -74,6 +81,9 @@ pub(crate) fn render(results: &Results, effort: &Effort, machine: &Machine) -> S
     targets(&mut page, results);
     if let Some(memory) = &results.memory {
         memory_lines(&mut page, memory, &results.start_ms);
+    }
+    if let Some(memory) = &results.memory_over_middle {
+        middle_lines(&mut page, memory);
     }
     fairness_lines(&mut page, &results.fairness);
     page.push_str("\n## All figures\n");
@@ -104,11 +114,12 @@ fn targets(page: &mut String, results: &Results) {
     }
 }
 
+/// What an idle client may need, in KiB; the whole process without clients, and what may stay when all have left, in MiB.
+const PER_CLIENT: f64 = 2.0;
+const BARE: f64 = 6.0;
+const LEFT_BEHIND: f64 = 10.0;
+
 fn memory_lines(page: &mut String, memory: &Memory, start_ms: &[f64]) {
-    /// What an idle client may need, in KiB; the whole process without clients, in MiB; what may stay, in MiB.
-    const PER_CLIENT: f64 = 2.0;
-    const BARE: f64 = 6.0;
-    const LEFT_BEHIND: f64 = 10.0;
     const START_MS: f64 = 50.0;
     page.push_str("\n| Memory and start | Measured | At most | |\n|---|---|---|---|\n");
     let mut row = |name: &str, value: f64, most: f64, unit: &str| {
@@ -123,6 +134,38 @@ fn memory_lines(page: &mut String, memory: &Memory, start_ms: &[f64]) {
     if let Some(start) = Summary::of(start_ms) {
         row("start of the process until it listens, no network", start.median, START_MS, "ms");
     }
+}
+
+fn middle_lines(page: &mut String, memory: &Memory) {
+    /// What an idle client should need, in KiB.
+    const GOAL: f64 = 1.0;
+    /// What the best other proxy needs in this mode, in KiB.
+    const RIVAL: f64 = 10.8;
+    const LINKS: usize = 40;
+    page.push_str(
+        "\n| Memory over a middle proxy | Measured | At most | Goal | Best other proxy | |\n|---|---|---|---|---|---|\n",
+    );
+    for Idle { clients, bytes_per_client, links } in &memory.idle {
+        let kib = bytes_per_client / 1024.0;
+        let name = format!("idle ee client, one of {clients}, after 1 MiB each way, KiB");
+        let verdict_of = verdict(kib, PER_CLIENT);
+        line(page, &[&name, &format!("{kib:.2}"), &PER_CLIENT, &GOAL, &RIVAL, &verdict_of]);
+        if let Some(links) = links {
+            let verdict_of = if *links <= LINKS { "met" } else { "**not met**" };
+            line(
+                page,
+                &[&format!("links that carry {clients} clients"), links, &LINKS, &"", &"", &verdict_of],
+            );
+        }
+    }
+    let bare = memory.bare as f64 / MIB;
+    line(
+        page,
+        &[&"process without clients, MiB", &format!("{bare:.2}"), &BARE, &"", &"", &verdict(bare, BARE)],
+    );
+    let left = memory.left_behind as f64 / MIB;
+    let name = "more than at the start when all have left, MiB";
+    line(page, &[&name, &format!("{left:.2}"), &LEFT_BEHIND, &"", &"", &verdict(left, LEFT_BEHIND)]);
 }
 
 fn fairness_lines(page: &mut String, fairness: &Fairness) {
@@ -176,7 +219,11 @@ fn method(page: &mut String, effort: &Effort, real_time: bool) {
          - Beside one client at full speed: {NEIGHBOURS} clients of the same worker have {ECHO} bytes echoed every {} ms, for {} s\n  \
            each alone, beside a download and beside an upload. {priority} with\n  \
            real-time priority, but for the bulk's own ends, which come after.\n\
-         - \"no fast path\": what Telegram sends is decrypted and encrypted again (`telegram.fast_path = false`).\n",
+         - \"no fast path\": what Telegram sends is decrypted and encrypted again (`telegram.fast_path = false`).\n\
+         - \"middle\": over a middle proxy, beside the same reference, which needs no cryptography. The simulated middle proxy has\n  \
+           a process of its own on the load's side. It answers all that one read of a link brought in one write, and lets\n  \
+           downloads take turns message by message. So small messages come batched as far as the relay batched them, and\n  \
+           never more; a middle proxy that writes each answer by itself costs the relay more reads.\n",
         effort.bulk_bytes >> 20,
         effort.bulk_cpu.as_secs_f64(),
         effort.echoes,
@@ -228,7 +275,7 @@ mod tests {
             results.add(Metric::Echo, REFERENCE, 10.0);
             results.add(Metric::Echo, "ee", value);
         }
-        let idle = vec![Idle { clients: 9000, bytes_per_client: per_client }];
+        let idle = vec![Idle { clients: 9000, bytes_per_client: per_client, links: None }];
         results.memory = Some(Memory { bare: 4 << 20, idle, left_behind: 0 });
         let beside = |p99_us| Beside { p99_us, mib_per_second: 500.0, busy: 0.5 };
         let round = FairnessRound { alone_us: 100.0, down: beside(150.0), up: beside(up_us) };
@@ -244,6 +291,18 @@ mod tests {
             load: "0.1".to_owned(),
         };
         render(&results, &Effort::full(3), &machine)
+    }
+
+    #[test]
+    fn over_a_middle_proxy_links_count_too() {
+        for (bytes_per_client, links, missed) in [(2048.0, 40, 0), (2049.0, 40, 1), (2048.0, 41, 1)] {
+            let mut results = Results::default();
+            let idle = vec![Idle { clients: 9000, bytes_per_client, links: Some(links) }];
+            results.memory_over_middle = Some(Memory { bare: 4 << 20, idle, left_behind: 1 << 20 });
+            let page = render(&results, &Effort::full(3), &Machine::this("just bench-relay"));
+            assert!(page.contains(&format!("| links that carry 9000 clients | {links} | 40 |")), "{page}");
+            assert_eq!(page.matches("**not met**").count(), missed, "{page}");
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) struct Results {
     /// By figure and subject: one value a round.
     figures: BTreeMap<Metric, Vec<(&'static str, Vec<f64>)>>,
     pub(crate) memory: Option<Memory>,
+    /// The same of a proxy that goes over a middle proxy.
+    pub(crate) memory_over_middle: Option<Memory>,
     pub(crate) fairness: Fairness,
     /// From the start of the process until it listens, in milliseconds.
     pub(crate) start_ms: Vec<f64>,
@@ -49,6 +51,8 @@ pub(crate) struct Memory {
 pub(crate) struct Idle {
     pub(crate) clients: usize,
     pub(crate) bytes_per_client: f64,
+    /// Links to the middle proxy that carry them; `None` in direct mode.
+    pub(crate) links: Option<usize>,
 }
 
 /// What the neighbours of one client at full speed notice.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::roles::{Outcome, Role};
+use super::rotation::Losses;
 
 /// How much larger the proxy may be in the end than after the warm-up, in bytes.
 const GROWTH: u64 = 10 << 20;
@@ -18,11 +19,31 @@ pub(super) struct Report {
     descriptors: usize,
     memory_warm: u64,
     memory_most: u64,
+    /// The smallest since it was last asked for.
+    memory_least: u64,
     memory: u64,
     roles: BTreeMap<Role, Counts>,
+    over_middle: Option<OverMiddle>,
     faults: usize,
     /// The first of them.
     told: Vec<String>,
+}
+
+/// What those had who stayed while links came and went.
+#[derive(Debug)]
+pub(super) struct OverMiddle {
+    /// Packets that came, each of them right and in its place.
+    pub(super) packets: u64,
+    /// Links that were open in the end, with all clients still there.
+    pub(super) links: usize,
+    pub(super) links_in_all: u64,
+    /// How often a client's link ended under it.
+    pub(super) moved: u64,
+    pub(super) losses: Losses,
+    /// Why sessions ended, and how often.
+    pub(super) ends: BTreeMap<String, u64>,
+    /// Rules of the protocol that the proxy broke.
+    pub(super) violations: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -40,8 +61,10 @@ impl Report {
             descriptors,
             memory_warm: 0,
             memory_most: 0,
+            memory_least: u64::MAX,
             memory: 0,
             roles: BTreeMap::new(),
+            over_middle: None,
             faults: 0,
             told: Vec::new(),
         }
@@ -72,12 +95,32 @@ impl Report {
     /// A look in the middle.
     pub(super) fn sample(&mut self, memory: u64, descriptors: usize) {
         self.memory_most = self.memory_most.max(memory);
+        self.memory_least = self.memory_least.min(memory);
         self.descriptors_most = self.descriptors_most.max(descriptors);
     }
 
-    /// The warm-up is over, and everybody has left.
+    /// The smallest size since this was last asked for: what is left when nothing waits for anybody.
+    pub(super) const fn take_least(&mut self) -> u64 {
+        std::mem::replace(&mut self.memory_least, u64::MAX)
+    }
+
+    /// The warm-up is over, and everybody has left, or stays.
     pub(super) const fn warm(&mut self, memory: u64) {
         self.memory_warm = memory;
+    }
+
+    /// Those who stayed have left.
+    pub(super) fn over_middle(&mut self, over: OverMiddle) {
+        for violation in &over.violations {
+            self.fault(format!("the proxy broke a rule: {violation}"));
+        }
+        if over.losses.missed_in_order > over.losses.dropped_in_order {
+            self.fault("requests were lost that no middle proxy had read".to_owned());
+        }
+        if over.losses.rotations > 0 && over.moved == 0 {
+            self.fault("no link that ended had a client".to_owned());
+        }
+        self.over_middle = Some(over);
     }
 
     /// All is over, and everybody has left.
@@ -142,6 +185,21 @@ impl fmt::Display for Report {
             "descriptors: {} at the start, {} at most, {} in the end",
             self.descriptors_at_start, self.descriptors_most, self.descriptors
         )?;
+        if let Some(OverMiddle { packets, links, links_in_all, moved, losses, ends, .. }) = &self.over_middle
+        {
+            writeln!(f, "sessions ended: {ends:?}")?;
+            writeln!(f, "packets: {packets} to those who stayed, each in its place and whole")?;
+            writeln!(
+                f,
+                "links: {links} in the end, {links_in_all} in all; {} rotations moved clients {moved} times",
+                losses.rotations
+            )?;
+            writeln!(
+                f,
+                "requests that went with a link: {} on links closed in order, whose middle proxies had read and dropped {}; {} on links that were reset",
+                losses.missed_in_order, losses.dropped_in_order, losses.missed_by_reset
+            )?;
+        }
         for fault in &self.told {
             writeln!(f, "FAULT {fault}")?;
         }
@@ -186,6 +244,27 @@ mod tests {
         report.note(Role::Download, Outcome::Fault("a byte".to_owned()));
         report.over(0, 0, "");
         assert!(report.to_string().contains("FAULT Download: a byte"), "{report}");
+    }
+
+    #[test]
+    fn what_is_lost_that_no_middle_proxy_had_is_a_fault() {
+        for (missed_in_order, moved, violations, faults) in
+            [(3, 9, vec![], 0), (4, 9, vec![], 1), (3, 0, vec![], 1), (3, 9, vec!["a rule".to_owned()], 1)]
+        {
+            let mut report = report();
+            let losses = Losses { rotations: 2, missed_in_order, dropped_in_order: 3, missed_by_reset: 1 };
+            let ends = BTreeMap::new();
+            report.over_middle(OverMiddle {
+                ends,
+                packets: 1,
+                links: 2,
+                links_in_all: 4,
+                moved,
+                losses,
+                violations,
+            });
+            assert_eq!(report.faults(), faults, "{report}");
+        }
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(super) enum Role {
     Illegal,
     /// Wants to see the site.
     Stranger,
+    /// Is there from the beginning to the end; see [`steady`](super::steady).
+    Stay,
 }
 
 impl Role {
@@ -52,6 +54,10 @@ impl Role {
         Self::Illegal,
         Self::Stranger,
     ];
+
+    /// Those that do not depend on an answer which may go with a link.
+    pub(super) const OVER_MIDDLE: [Self; 7] =
+        [Self::Flood, Self::Reset, Self::Dismissed, Self::Cut, Self::Garbage, Self::Illegal, Self::Stranger];
 }
 
 /// How it went.
@@ -59,7 +65,7 @@ impl Role {
 pub(super) enum Outcome {
     /// As it must.
     Well,
-    /// Cut off by a data centre that was in trouble.
+    /// Cut off by a data centre that was in trouble, or its answer went with a link.
     CutOff,
     /// As it must not.
     Fault(String),
@@ -70,13 +76,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Plays a role to its end.
 pub(super) async fn play(role: Role, door: Door, mut dice: Dice) -> (Role, Outcome) {
-    let troubled = dice.percent(15);
+    let troubled = !door.links_end && dice.percent(15);
     let dc = if troubled { TROUBLED } else { dice.pick(&SOUND) };
     let options = Options::new(dice.pick(&Protocol::ALL), Some(door.key.clone())).with_dc(dc);
     let outcome = match timeout(PATIENCE, act(role, &door, &options, dice)).await {
         Ok(Ok(())) => Outcome::Well,
         // A data centre in trouble may end or forget a connection; a wrong byte is wrong with any.
         Ok(Err(ClientError::Io(_) | ClientError::Ended)) | Err(_) if troubled => Outcome::CutOff,
+        // It waited for an answer that went with a link, and being no real app it does not ask again, until the proxy gives
+        // Telegram up. Those who stay show that nobody who does is closed.
+        Ok(Err(ClientError::Ended)) | Err(_) if door.links_end => Outcome::CutOff,
         Ok(Err(error)) => Outcome::Fault(format!("{:?} of DC {dc}: {error}", options.protocol)),
         Err(_) => Outcome::Fault(format!("{:?} of DC {dc}: no end in sight", options.protocol)),
     };
@@ -97,7 +106,7 @@ async fn act(role: Role, door: &Door, options: &Options, mut dice: Dice) -> Resu
         Role::Download => client.download(file(&mut dice)).await,
         Role::HalfClose => half_close(client, &mut dice).await,
         Role::Stall => stall(client, &mut dice).await,
-        Role::Flood => flood(client, &mut dice).await,
+        Role::Flood => flood(client, door, &mut dice).await,
         Role::Reset => {
             client.command(&Command::Send(file(&mut dice))).await?;
             client.recv().await?;
@@ -115,7 +124,7 @@ async fn act(role: Role, door: &Door, options: &Options, mut dice: Dice) -> Resu
             client.sender.send_raw(&wire).await?;
             ended(client).await
         }
-        Role::Cut | Role::Garbage | Role::Stranger => Ok(()),
+        Role::Cut | Role::Garbage | Role::Stranger | Role::Stay => Ok(()),
     }
 }
 
@@ -149,12 +158,14 @@ async fn stall(mut client: Client, dice: &mut Dice) -> Result<(), ClientError> {
     if dice.percent(50) { client.receiver.expect_download(&send).await } else { client.reset() }
 }
 
-async fn flood(mut client: Client, dice: &mut Dice) -> Result<(), ClientError> {
+async fn flood(mut client: Client, door: &Door, dice: &mut Dice) -> Result<(), ClientError> {
     /// Nothing is taken any more when one message takes this long.
     const FULL: Duration = Duration::from_millis(300);
     let content = dice.bytes(10_000, 100_000);
     for _ in 0..200 {
         match timeout(FULL, client.command(&Command::Echo(content.clone()))).await {
+            // One client cannot make a link wait that others share: who does not read what it asked for is closed.
+            Ok(Err(ClientError::Io(_))) if door.links_end => return Ok(()),
             Ok(sent) => sent?,
             Err(_) => break,
         }

@@ -3,15 +3,19 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use teleferry_proto::secret::SecretKey;
+use teleferry_sim::config_server::Item;
 use teleferry_sim::cover::{Act, CoverSite};
 use teleferry_sim::dc::Behaviour;
+use teleferry_sim::middle::{DC_IDS, LinkInfo, LinkState, MiddleProxies};
 use teleferry_sim::telegram::{Options, Telegram};
 
+use super::roles::Role;
 use crate::children::Proxy;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::procfs::Process;
 
 /// What a stranger asks for, and what the cover site answers.
@@ -26,9 +30,22 @@ pub(super) const TROUBLED: i16 = 4;
 const KEY_HEX: &str = "8f1d5b0c4e3a49719c2b7d60a5e4f312";
 const KEY: [u8; 16] = 0x8f1d_5b0c_4e3a_4971_9c2b_7d60_a5e4_f312_u128.to_be_bytes();
 
+/// How clients are taken to Telegram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Direct,
+    Middle,
+}
+
+/// Middle proxies for each data-centre id.
+const MIDDLE_PROXIES: usize = 2;
+/// Links to them that the proxy keeps warm: its own default.
+const WARM: usize = 2;
+
 /// Everything, running.
 pub(super) struct Stage {
     telegram: Telegram,
+    way: Way,
     _cover: CoverSite,
     proxy: Proxy,
     process: Process,
@@ -40,22 +57,43 @@ pub(super) struct Stage {
 pub(super) struct Door {
     pub(super) address: SocketAddr,
     pub(super) key: SecretKey,
+    /// Whether requests may be lost with the link that they were written to.
+    pub(super) links_end: bool,
 }
 
 impl Stage {
-    pub(super) async fn build(program: &Path) -> Result<Self> {
-        let telegram = Telegram::start(&Options::default())?;
+    pub(super) async fn build(program: &Path, way: Way) -> Result<Self> {
+        let mut telegram = Telegram::start(&Options::default())?;
+        if way == Way::Middle {
+            telegram = telegram.with_middle_proxies(MIDDLE_PROXIES)?;
+        }
         let script = vec![Act::Await(QUESTION.len() as u64), Act::Send(PAGE.to_vec()), Act::HalfClose];
         let cover = CoverSite::start(script).await?;
         let proxy = Proxy::start(program, &configuration(&telegram, &cover))?;
         let (process, address) = (proxy.process(), proxy.address("all")?);
+        if way == Way::Middle {
+            links_are_warm(&telegram, &proxy).await?;
+        }
         // It listens before its last thread has opened all that it needs.
         process.settled().await?;
-        Ok(Self { telegram, _cover: cover, proxy, process, address })
+        Ok(Self { telegram, way, _cover: cover, proxy, process, address })
     }
 
     pub(super) fn door(&self) -> Door {
-        Door { address: self.address, key: SecretKey::new(KEY) }
+        Door { address: self.address, key: SecretKey::new(KEY), links_end: self.way == Way::Middle }
+    }
+
+    /// The middle proxies, where there are any.
+    pub(super) fn middle(&self) -> &Arc<MiddleProxies> {
+        self.telegram.middle()
+    }
+
+    /// What those do who come and go.
+    pub(super) const fn roles(&self) -> &'static [Role] {
+        match self.way {
+            Way::Direct => &Role::ALL,
+            Way::Middle => &Role::OVER_MIDDLE,
+        }
     }
 
     /// The proxy's memory in bytes; an error when it is no more.
@@ -75,6 +113,10 @@ impl Stage {
     /// One data centre dies and comes back in every way, over and over.
     pub(super) async fn trouble(&self) {
         const SPELL: Duration = Duration::from_millis(700);
+        if self.way == Way::Middle {
+            // There the links are the trouble.
+            return std::future::pending().await;
+        }
         loop {
             for behaviour in [Behaviour::Refuse, Behaviour::Close, Behaviour::Silent] {
                 self.telegram.set_behaviour(TROUBLED, behaviour).await;
@@ -92,14 +134,35 @@ impl Stage {
         self.telegram.set_behaviour(TROUBLED, Behaviour::Serve).await;
     }
 
-    fn gone(&self, error: &std::io::Error) -> crate::failure::Failure {
+    fn gone(&self, error: &std::io::Error) -> Failure {
         let log = self.proxy.log().unwrap_or_default();
-        crate::failure::Failure::new(format!("the proxy is gone ({error}); it said:\n{log}"))
+        Failure::new(format!("the proxy is gone ({error}); it said:\n{log}"))
+    }
+}
+
+/// Waits until the proxy has learned where the middle proxies are, and has all the links that it keeps.
+async fn links_are_warm(telegram: &Telegram, proxy: &Proxy) -> Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let all = WARM * DC_IDS.len();
+    let ready =
+        |links: &[LinkInfo]| links.iter().filter(|link| link.state == LinkState::Ready).count() >= all;
+    match tokio::time::timeout(PATIENCE, telegram.middle().wait_for_links(ready)).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Failure::new(format!("the proxy does not open its links; it said:\n{}", proxy.log()?))),
     }
 }
 
 /// Every kind of client on one listener, time limits that a minute can show, and a log that tells why each connection ended.
 fn configuration(telegram: &Telegram, cover: &CoverSite) -> String {
+    let mode = match telegram.config_server() {
+        None => "mode = \"direct\"".to_owned(),
+        Some(server) => format!(
+            "mode = \"middle\"\nlinks_per_dc = {WARM}\nprefer = \"only-ipv4\"\nip_lookup = []\n\
+             proxy_secret_url = \"{}\"\nproxy_config_url = \"{}\"",
+            server.url(Item::Secret),
+            server.url(Item::Config)
+        ),
+    };
     let mut dc = String::new();
     for (id, addresses) in telegram.addresses() {
         let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
@@ -110,8 +173,8 @@ fn configuration(telegram: &Telegram, cover: &CoverSite) -> String {
         "[server]\nworkers = 2\nstate_dir = \"state\"\n\n\
          [[listen]]\nname = \"all\"\naddress = \"127.0.0.1:0\"\nsecret = \"{KEY_HEX}\"\n\
          protocols = [\"tls\", \"secure\", \"classic\"]\ndomain = \"www.example.com\"\n\n\
-         [telegram]\nanswer_timeout = \"3s\"\ndc = {{ {} }}\n\n\
-         [cover]\ntarget = \"{}\"\n\n[handshake]\ntimeout = \"5s\"\n\n[relay]\nidle_timeout = \"20s\"\n\n[log]\nlevel = \"debug\"\n",
+         [telegram]\n{mode}\nanswer_timeout = \"3s\"\ndc = {{ {} }}\n\n\
+         [cover]\ntarget = \"{}\"\n\n[handshake]\ntimeout = \"20s\"\n\n[relay]\nidle_timeout = \"20s\"\n\n[log]\nlevel = \"debug\"\n",
         dc.trim_end_matches(", "),
         cover.target(),
     )

@@ -123,6 +123,14 @@ impl Middle {
         }
     }
 
+    /// Gives back memory that was not needed since this was called last. Call it every now and then between two inputs, when
+    /// all events are taken.
+    pub fn relax(&mut self) {
+        self.sender.relax();
+        self.receiver.relax();
+        self.events.shrink_to(self.events.len());
+    }
+
     /// When [`timeout`](Self::timeout) has something to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

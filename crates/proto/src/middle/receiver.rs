@@ -55,6 +55,11 @@ impl Receiver {
         self.decrypted = None;
     }
 
+    /// Gives back memory that was not needed since this was called last.
+    pub(super) fn relax(&mut self) {
+        self.decoder.relax();
+    }
+
     /// The payload of the next whole frame in `data`, of which `read` bytes are used.
     pub(super) fn next_frame(
         &mut self,

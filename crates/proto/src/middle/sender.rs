@@ -40,6 +40,8 @@ pub(super) struct Sender {
     queue: VecDeque<Queued>,
     /// How many of them are replies.
     replies: usize,
+    /// The most bytes that `out` had lately.
+    most: usize,
 }
 
 /// What a frame carries.
@@ -63,8 +65,8 @@ struct Queued {
 /// What is written is moved out once it is this much, and half of all.
 const COMPACT_AT: usize = 64 << 10;
 
-/// Capacity that stays when all is written, in bytes.
-const KEPT_CAPACITY: usize = 64 << 10;
+/// Capacity that stays when all is written, in bytes, until [`Sender::relax`].
+const KEPT_CAPACITY: usize = 1 << 20;
 
 /// Replies that may wait at the same time. A peer that asks more without reading is not answered.
 const MAX_REPLIES: usize = 1024;
@@ -83,6 +85,7 @@ impl Sender {
             origin: None,
             queue: VecDeque::new(),
             replies: 0,
+            most: 0,
         }
     }
 
@@ -145,6 +148,13 @@ impl Sender {
         }
     }
 
+    /// Gives back memory that was not needed since this was called last.
+    pub(super) fn relax(&mut self) {
+        self.out.shrink_to(self.most);
+        self.most = self.out.len();
+        self.queue.shrink_to(self.queue.len());
+    }
+
     /// Bytes that wait to be written.
     pub(super) const fn queued(&self) -> usize {
         self.out.len().saturating_sub(self.written)
@@ -168,6 +178,7 @@ impl Sender {
 
     /// Makes what was appended ready to go out.
     fn seal(&mut self) {
+        self.most = self.most.max(self.out.len());
         if let Some(cipher) = &mut self.cipher {
             full::pad(&mut self.out, self.sealed);
             cipher.encrypt(self.out.get_mut(self.sealed..).unwrap_or_default());

@@ -177,9 +177,9 @@ impl Client {
         self.answerer.is_sending() || !self.waiting.is_empty()
     }
 
-    /// Answers nothing of what waits; says how many messages that were.
+    /// Answers nothing of what waits, and does not end what it is answering; says how many messages that were.
     pub(super) fn drop_waiting(&mut self) -> usize {
-        let count = self.waiting.len();
+        let count = self.waiting.len() + usize::from(self.answerer.is_sending());
         self.waiting.clear();
         self.listed = false;
         count

@@ -31,7 +31,7 @@ counters! {
     closed_here,
     /// Messages received from clients.
     messages_in,
-    /// Of these: messages that nobody will answer, as the link was being closed.
+    /// Of these: messages that nobody will answer, or not to the end, as the link was being closed.
     lost,
     /// Of these: messages for connection ids that were closed from here before.
     late,

@@ -96,6 +96,7 @@ const ROWS: &[Row] = &[
     row("admin", "http", ["\"127.0.0.1:9180\"", "\"127.0.0.1:9181\""]),
     row("admin", "token_file", ["\"a.txt\"", "\"b.txt\""]),
     row("admin", "seed_metric_names", ["true", "false"]),
+    row("relay", "frame_timeout", ["\"50s\"", "\"70s\""]),
     row("limits", "client_queue", ["\"1MiB\"", "\"2MiB\""]),
     row("limits", "memory", ["\"64MiB\"", "\"65MiB\""]),
 ];

@@ -17,6 +17,8 @@ pub struct Decoder {
     /// Frames, or the beginning of one, that are not whole in the input: `held[..taken]` were given out already.
     held: Vec<u8>,
     taken: usize,
+    /// The most bytes that were held lately.
+    most: usize,
 }
 
 /// Where a payload stands; valid until the decoder's next [`begin`](Decoder::begin). [`Decoder::at`] finds it.
@@ -58,7 +60,7 @@ impl Decoder {
     /// A decoder in the middle of a connection.
     #[must_use]
     pub const fn starting_at(sequence: i32, checksum: Checksum) -> Self {
-        Self { sequence, checksum, limit: MAX_FRAME, held: Vec::new(), taken: 0 }
+        Self { sequence, checksum, limit: MAX_FRAME, held: Vec::new(), taken: 0, most: 0 }
     }
 
     /// The next frame and all later ones carry this checksum.
@@ -73,11 +75,19 @@ impl Decoder {
 
     /// A new piece of input is at hand; what was given out of the last one is forgotten.
     pub fn begin(&mut self) {
+        self.most = self.most.max(self.held.len());
         self.held.drain(..self.taken.min(self.held.len()));
         self.taken = 0;
         if self.held.is_empty() {
             self.held.shrink_to(KEPT_CAPACITY);
         }
+    }
+
+    /// Gives back memory that was not needed since this was called last. What was given out of the last input is forgotten.
+    pub fn relax(&mut self) {
+        self.begin();
+        self.held.shrink_to(self.most);
+        self.most = self.held.len();
     }
 
     /// Adds bytes that stand before the rest of the input and not in it.
@@ -152,8 +162,8 @@ impl Default for Decoder {
     }
 }
 
-/// Capacity that stays when nothing is held, in bytes.
-const KEPT_CAPACITY: usize = 64 << 10;
+/// Capacity that stays when nothing is held, in bytes, until [`Decoder::relax`].
+const KEPT_CAPACITY: usize = 1 << 20;
 
 /// The length of the frame that begins with `word`, in bytes.
 fn frame_len(word: [u8; 4], limit: usize) -> Result<usize, FullFrameError> {

@@ -18,7 +18,7 @@ use super::port::{Message, Port};
 use crate::observe::{LinkGauge, ShardCounters};
 
 /// Bytes that may wait on a link before its clients are not read from.
-const FULL: usize = 1 << 20;
+const FULL: usize = 256 << 10;
 
 /// A link that has lived this long has shown that its middle proxy is of use.
 const PROVEN_AFTER: Duration = Duration::from_secs(1);
@@ -206,6 +206,13 @@ impl Link {
         let mut blocked = self.blocked.borrow_mut();
         if !blocked.iter().any(|known| known.will_wake(waker)) {
             blocked.push(waker.clone());
+        }
+    }
+
+    /// Gives back memory that it did not need since this was called last.
+    pub(super) fn relax(&self) {
+        if let Some(machine) = &mut *self.machine.borrow_mut() {
+            machine.relax();
         }
     }
 

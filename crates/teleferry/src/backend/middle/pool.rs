@@ -137,6 +137,11 @@ impl Pool {
         }
     }
 
+    /// Gives back memory that its links did not need since this was called last.
+    pub(super) fn relax(&self) {
+        self.links.borrow().iter().for_each(|link| link.relax());
+    }
+
     /// Gives those who wait a link, and up on those who waited too long.
     fn settle(&self, shard: &Shard, now: Instant) {
         if self.waiting.borrow().is_empty() {

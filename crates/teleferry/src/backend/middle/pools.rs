@@ -1,6 +1,6 @@
 //! All pools of one shard, by data centre, as Telegram publishes them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -26,12 +26,23 @@ pub(crate) struct Pools {
     /// Which shard this is, and of how many.
     shard: usize,
     shards: usize,
+    ticks: Cell<u32>,
 }
+
+/// Ticks after which links give back memory that they do not need: a second.
+const RELAX_EVERY: u32 = 10;
 
 impl Pools {
     /// No pools yet; they come with the [settings](Self::follow).
     pub(crate) fn new(shard: usize, shards: usize) -> Self {
-        Self { feed: RefCell::default(), known: RefCell::default(), by_dc: RefCell::default(), shard, shards }
+        Self {
+            feed: RefCell::default(),
+            known: RefCell::default(),
+            by_dc: RefCell::default(),
+            shard,
+            shards,
+            ticks: Cell::new(0),
+        }
     }
 
     /// Takes up new settings of the shard, and where news come from now.
@@ -69,8 +80,12 @@ impl Pools {
     pub(crate) fn tick(&self, shard: &Rc<Shard>, now: Instant) {
         self.refresh(shard);
         let pools: Vec<_> = self.by_dc.borrow().values().cloned().collect();
+        let relax = self.ticks.replace(self.ticks.get().wrapping_add(1)) % RELAX_EVERY == 0;
         for pool in pools {
             pool.tend(shard, now);
+            if relax {
+                pool.relax();
+            }
         }
     }
 

@@ -19,11 +19,11 @@ use super::pool::Pool;
 use crate::clock;
 use crate::net::Held;
 use crate::observe::{CloseReason, DcCounters, Kind, Stage};
-use crate::shard::{Alarm, Expiry, Shard, take_turns};
+use crate::shard::{Alarm, Expiry, SCRATCH, Shard, take_turns};
 
-/// Bytes read at once.
-const READ: usize = 64 << 10;
-/// Bytes read before others have their turn, as in a session of its own.
+/// Bytes read at once, for many clients: the more there are, the fewer answers come in two pieces and are copied once more.
+const READ: usize = SCRATCH;
+/// Bytes read before others have their turn.
 const TURN: usize = READ;
 /// What may wait for the clients of a link that does not pause even then, in bytes.
 const MODEST: usize = 64 << 10;
