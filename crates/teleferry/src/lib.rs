@@ -10,6 +10,7 @@ pub mod demo;
 mod entropy;
 mod gate;
 mod listen;
+mod logging;
 mod net;
 pub mod observe;
 pub mod ping;

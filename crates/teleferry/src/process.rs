@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::config::Snapshot;
+use crate::logging::Logging;
 use crate::net::PIPES;
 use crate::server::{Server, StartError, worker_count};
 use crate::state::Listening;
@@ -25,7 +26,7 @@ const DESCRIPTORS_PER_SHARD: u64 = 2 * PIPES as u64;
 ///
 /// # Errors
 /// It could not start; nothing is left open.
-pub fn run(snapshot: Snapshot) -> Result<(), StartError> {
+pub(crate) fn run(snapshot: Snapshot, logging: &Logging) -> Result<(), StartError> {
     let snapshot = Arc::new(within_descriptor_limit(snapshot));
     let control = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     control.block_on(async {
@@ -38,14 +39,14 @@ pub fn run(snapshot: Snapshot) -> Result<(), StartError> {
         tell_ready(&server);
         // Most of what ran until now runs never again. Where the system does not tell, memory is a little more.
         let _ = sys::forget_files();
-        signals.stop().await;
+        signals.stop(logging).await;
         info!("stopping: no new connections; those that are there may end by themselves");
         notify(&[NotifyState::Stopping]);
         let now = server.stopper();
         let mut stopping = tokio::task::spawn_blocking(move || server.stop());
         tokio::select! {
             _ = &mut stopping => {}
-            () = signals.stop() => {
+            () = signals.stop(logging) => {
                 info!("told again: stopping at once");
                 now.stop_now();
                 // A fault while stopping has been told by its own thread; we are leaving either way.
@@ -112,7 +113,7 @@ impl Signals {
     }
 
     /// Waits until the process is told to stop.
-    async fn stop(&mut self) {
+    async fn stop(&mut self, logging: &Logging) {
         loop {
             let [hangup, reload] = &mut self.reload;
             tokio::select! {
@@ -120,7 +121,10 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = hangup.recv() => warn!("reload is not yet supported: restart to apply a new configuration"),
                 _ = reload.recv() => warn!("reload is not yet supported: restart to apply a new configuration"),
-                _ = self.reopen.recv() => {}
+                _ = self.reopen.recv() => match logging.reopen() {
+                    Ok(()) => info!("the log goes on here"),
+                    Err(error) => warn!("{error}"),
+                },
             }
         }
     }

@@ -9,7 +9,6 @@ mod demo;
 mod failure;
 mod generate;
 mod link;
-mod logging;
 mod ping;
 mod run;
 mod secret;

@@ -4,8 +4,8 @@ use clap::Args;
 use tracing::warn;
 
 use super::failure::Failure;
-use super::logging;
 use super::settings::{Absent, Flags};
+use crate::logging::Logging;
 use crate::process;
 
 #[derive(Args)]
@@ -16,9 +16,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.flags.settings(Absent::Make)?;
-    let _writing = logging::start(&settings.snapshot.log).map_err(|error| Failure::Run(error.into()))?;
+    let logging = Logging::start(&settings.snapshot.log).map_err(|error| Failure::Run(error.into()))?;
     for warning in &settings.warnings {
         warn!("{warning}");
     }
-    process::run(settings.snapshot).map_err(|error| Failure::Run(error.into()))
+    process::run(settings.snapshot, &logging).map_err(|error| Failure::Run(error.into()))
 }

@@ -266,17 +266,22 @@ pub const SECTIONS: &[Section] = &[
     Section {
         name: "log",
         repeated: false,
-        meaning: "What is told on standard error.",
+        meaning: "What is told, and where.",
         status: Built,
         keys: &[
             key(
                 "level",
-                "error, warn, info, debug or trace",
+                "off, error, warn, info, debug or trace, and PART=LEVEL",
                 Value::Default("\"info\""),
-                "The least severe level that is told.",
+                "The least severe level that is told; parts of the program can have their own: \"info,backend=debug\".",
             ),
             key("format", "text or json", Value::Default("\"text\""), "How a line looks."),
-            later("file", CHANGE),
+            key(
+                "file",
+                "path",
+                Value::Example("\"/var/log/teleferry/teleferry.log\""),
+                "Where log lines go instead of standard error. USR1 opens it anew, for those who rotate it.",
+            ),
             key(
                 "mask_addresses",
                 "true or false",

@@ -6,6 +6,7 @@
 mod hide;
 pub mod keys;
 mod known;
+mod levels;
 mod listen;
 mod problem;
 mod sections;
@@ -21,6 +22,7 @@ use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, SecretKey};
 use toml::de::DeTable;
 
+pub use levels::{Levels, LevelsError};
 pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
 pub use problem::Problems;
 pub use snapshot::{
@@ -149,7 +151,7 @@ impl Source<'_> {
             handshake: sections::handshake(&Table::in_root(root, "handshake"), problems),
             relay: sections::relay(&Table::in_root(root, "relay"), problems),
             limits: sections::limits(&Table::in_root(root, "limits"), problems),
-            log: sections::log(&Table::in_root(root, "log"), problems),
+            log: sections::log(&Table::in_root(root, "log"), self.directory, problems),
         }
     }
 

@@ -40,8 +40,11 @@ impl Snapshot {
         writeln!(out, "filter_server_errors = {:?}", relay.filter_server_errors.name())?;
         writeln!(out, "\n[limits]\nclient_queue = {:?}", show_size(limits.client_queue))?;
         writeln!(out, "memory = {:?}", show_size(limits.memory))?;
-        writeln!(out, "\n[log]\nlevel = {:?}", log.level.as_str().to_ascii_lowercase())?;
+        writeln!(out, "\n[log]\nlevel = {:?}", log.levels.to_string())?;
         writeln!(out, "format = {:?}", log.format.name())?;
+        if let Some(file) = &log.file {
+            writeln!(out, "file = {file:?}")?;
+        }
         writeln!(out, "mask_addresses = {}", log.mask_addresses)
     }
 }
