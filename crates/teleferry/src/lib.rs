@@ -20,3 +20,4 @@ mod shard;
 pub mod state;
 mod sys;
 pub mod telegram;
+mod upgrade;

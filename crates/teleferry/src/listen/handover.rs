@@ -3,8 +3,10 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
 
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -99,17 +101,12 @@ impl Handover {
     /// Blocks until the other process says that it accepts.
     ///
     /// # Errors
-    /// It ended without having said so.
-    pub(crate) fn wait_ready(&self) -> io::Result<()> {
+    /// It ended without having said so; or ([`io::ErrorKind::WouldBlock`]) the time is over.
+    pub(crate) fn wait_ready(&self, patience: Duration) -> io::Result<()> {
+        set_socket_timeout(&self.0, Timeout::Recv, Some(patience))?;
         let mut said = [0; READY.len()];
         let (len, _) = rustix::net::recv(&self.0, &mut said, RecvFlags::empty())?;
         if said[..len] == *READY { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-    }
-}
-
-impl AsFd for Handover {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }
 
@@ -117,8 +114,18 @@ impl AsFd for Handover {
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
 
     use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn one_that_never_says_so_is_waited_for_so_long() {
+        let (old, _end) = Handover::pair().expect("a pair");
+        let error = old.wait_ready(Duration::from_millis(1)).expect_err("nothing is said");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
 
     #[test]
     fn sockets_come_over_with_their_names_and_what_waits_in_them() {
@@ -145,7 +152,7 @@ mod tests {
     fn an_other_end_that_is_gone_is_told() {
         let (old, end) = Handover::pair().expect("a pair");
         drop(end);
-        assert!(old.wait_ready().is_err());
+        assert!(old.wait_ready(LONG).is_err());
         assert!(old.give([]).is_err());
         let (old, end) = Handover::pair().expect("a pair");
         drop(old);
@@ -159,6 +166,6 @@ mod tests {
         old.give([]).expect("given");
         assert!(new.take().expect("taken").is_empty());
         new.say_ready().expect("said");
-        old.wait_ready().expect("heard");
+        old.wait_ready(LONG).expect("heard");
     }
 }
