@@ -6,7 +6,8 @@ use std::io;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::{ConfigError, Snapshot};
+use crate::config::{ConfigError, Levels, Snapshot};
+use crate::logging::LoggingError;
 use crate::server::StartError;
 
 /// A way to tell the process what to do, from any thread. The process takes orders one after the other.
@@ -21,6 +22,8 @@ pub struct Control {
 pub(crate) enum Order {
     /// Read the settings again and apply them.
     Reload(oneshot::Sender<Result<ReloadReport, ReloadError>>),
+    /// Tell log lines of these levels from now on, when there are any; answered with those in force.
+    Log(Option<Levels>, oneshot::Sender<Levels>),
     /// Accept nothing more, let connections end by themselves for the configured time, leave.
     Drain,
 }
@@ -46,22 +49,21 @@ pub enum ReloadError {
     Usage(String),
     /// What the settings ask for cannot be had.
     Open(StartError),
+    /// The log file cannot be opened.
+    Log(LoggingError),
     /// The system has no thread to give.
     Thread(io::Error),
     /// The process is about to leave.
     Stopping,
 }
 
-/// Where the settings come from, and whoever else follows them.
+/// Where the settings come from.
 pub trait Source {
     /// Reads the settings anew.
     ///
     /// # Errors
     /// There is nothing to read, or something in it is wrong.
     fn read(&self) -> Result<Snapshot, ReloadError>;
-
-    /// These are in force now.
-    fn applied(&self, _snapshot: &Snapshot) {}
 }
 
 impl Control {
@@ -79,6 +81,14 @@ impl Control {
         let (answer, answered) = oneshot::channel();
         self.orders.send(Order::Reload(answer)).map_err(|_| ReloadError::Stopping)?;
         answered.await.unwrap_or(Err(ReloadError::Stopping))
+    }
+
+    /// Has log lines of these levels told until the next reload, or only looks; gives the levels in force. `None`: the process
+    /// is about to leave.
+    pub async fn log(&self, levels: Option<Levels>) -> Option<Levels> {
+        let (answer, answered) = oneshot::channel();
+        self.orders.send(Order::Log(levels, answer)).ok()?;
+        answered.await.ok()
     }
 
     /// Has the process accept nothing more, let its connections end by themselves for the configured time, and leave.
@@ -107,6 +117,7 @@ impl fmt::Display for ReloadError {
             Self::Config(error) => error.fmt(f),
             Self::Usage(text) => f.write_str(text),
             Self::Open(error) => error.fmt(f),
+            Self::Log(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "the system has no thread to give: {error}"),
             Self::Stopping => f.write_str("the process is about to leave, and reloads nothing any more"),
         }

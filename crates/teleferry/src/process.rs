@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use crate::admin::{self, Admin, Bounds, OpenError};
 use crate::config::Snapshot;
 use crate::control::{Control, Order, ReloadError, ReloadReport, Source};
+use crate::logging::Logging;
 use crate::net::PIPES;
 use crate::server::{Server, StartError, worker_count};
 use crate::state::Listening;
@@ -30,7 +31,7 @@ const DESCRIPTORS_PER_SHARD: u64 = 2 * PIPES as u64;
 ///
 /// # Errors
 /// It could not start; nothing is left open.
-pub fn run(snapshot: Snapshot, source: &dyn Source) -> Result<(), RunError> {
+pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result<(), RunError> {
     let descriptors = sys::raise_descriptor_limit();
     let snapshot = Arc::new(within_descriptor_limit(snapshot, descriptors));
     let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
@@ -54,11 +55,22 @@ pub fn run(snapshot: Snapshot, source: &dyn Source) -> Result<(), RunError> {
             match order {
                 Told::Stop | Told::Order(Order::Drain) => break,
                 // Told to whoever reads the log.
-                Told::Reload => drop(reload(&server, source, descriptors).await),
+                Told::Reload => drop(reload(&server, source, logging, descriptors).await),
+                // Whoever asked may have gone, here and below.
                 Told::Order(Order::Reload(answer)) => {
-                    // Whoever asked may have gone.
-                    let _ = answer.send(reload(&server, source, descriptors).await);
+                    let _ = answer.send(reload(&server, source, logging, descriptors).await);
                 }
+                Told::Order(Order::Log(levels, answer)) => {
+                    if let Some(levels) = levels {
+                        info!("log lines are told from now on: {levels}");
+                        logging.set_levels(levels);
+                    }
+                    let _ = answer.send(logging.levels());
+                }
+                Told::Reopen => match logging.reopen() {
+                    Ok(()) => info!("the log goes on here"),
+                    Err(error) => warn!("{error}"),
+                },
             }
         }
         drop(orders);
@@ -142,6 +154,7 @@ async fn stop(server: Server, signals: &mut Signals) {
 async fn reload(
     server: &Server,
     source: &dyn Source,
+    logging: &Logging,
     descriptors: Option<u64>,
 ) -> Result<ReloadReport, ReloadError> {
     info!("reloading");
@@ -151,13 +164,12 @@ async fn reload(
         Err(error) => warn!(%error, "systemd cannot be told of the reload"),
     }
     let reloaded = match source.read() {
-        Ok(snapshot) => server.reload(within_descriptor_limit(snapshot, descriptors)).await,
+        Ok(snapshot) => apply(server, logging, within_descriptor_limit(snapshot, descriptors)).await,
         Err(error) => Err(error),
     };
     server.observer().reloads().count(reloaded.is_ok());
     match &reloaded {
         Ok(report) => {
-            source.applied(&server.snapshot());
             report.changes.iter().for_each(|change| info!("{change}"));
             report.restart.iter().for_each(|key| warn!("{key}: this needs a restart"));
             save_addresses(server);
@@ -169,6 +181,17 @@ async fn reload(
         }
     }
     notify(&[NotifyState::Ready]);
+    reloaded
+}
+
+/// Takes up new settings as a whole, or nothing of them.
+async fn apply(server: &Server, logging: &Logging, snapshot: Snapshot) -> Result<ReloadReport, ReloadError> {
+    logging.apply(&snapshot.log).map_err(ReloadError::Log)?;
+    let reloaded = server.reload(snapshot).await;
+    if reloaded.is_err() {
+        // It was open until now. Where that has changed meanwhile, the new one is better than none.
+        let _ = logging.apply(&server.snapshot().log);
+    }
     reloaded
 }
 
@@ -246,7 +269,7 @@ impl Signals {
                 _ = self.interrupt.recv() => return Told::Stop,
                 _ = hangup.recv() => return Told::Reload,
                 _ = reload.recv() => return Told::Reload,
-                _ = self.reopen.recv() => {}
+                _ = self.reopen.recv() => return Told::Reopen,
             }
         }
     }
@@ -262,5 +285,6 @@ impl Signals {
 enum Told {
     Stop,
     Reload,
+    Reopen,
     Order(Order),
 }

@@ -39,11 +39,15 @@ impl Running {
         address.trim_end_matches(['"', '}'])
     }
 
-    /// Tells it to stop, as an operator does; gives its exit code.
-    fn stop(mut self) -> Option<i32> {
+    fn signal(&self, signal: rustix::process::Signal) {
         let pid =
             i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
+        rustix::process::kill_process(pid, signal).expect("told");
+    }
+
+    /// Tells it to stop, as an operator does; gives its exit code.
+    fn stop(mut self) -> Option<i32> {
+        self.signal(rustix::process::Signal::TERM);
         self.child.wait().expect("ended").code()
     }
 }
@@ -54,6 +58,31 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Logs go to a file, here one that can be waited for, and to a new one of its name when told.
+#[test]
+fn the_log_file_is_opened_anew_on_usr1() {
+    let place = Place::new();
+    let pipe = |name| assert!(place.shell("mkfifo", [name]).success());
+    pipe("log");
+    place.write("teleferry.toml", &format!("{}[log]\nfile = \"log\"\n", configuration("127.0.0.1:0")));
+    let child = place.command(["run", "--config", "teleferry.toml"]).spawn().expect("the program runs");
+    let mut running = Running { child, log: Vec::new() };
+    let mut before = place.lines("log");
+    assert!(before.any(|line| line.contains("ready: ")), "it ended before it was ready");
+
+    assert!(place.shell("mv", ["log", "log.1"]).success());
+    pipe("log");
+    running.signal(rustix::process::Signal::USR1);
+    let mut after = place.lines("log");
+    assert!(after.next().is_some_and(|line| line.contains("the log goes on here")));
+    running.log.extend(before);
+    assert_eq!(running.log, [""; 0], "nothing goes to the old file");
+    // So that its last lines do not meet a closed pipe.
+    let reading = std::thread::spawn(move || after.count());
+    assert_eq!(running.stop(), Some(0));
+    assert!(reading.join().expect("read") > 0, "stopping is told");
 }
 
 #[test]

@@ -131,6 +131,28 @@ async fn logs_tell_no_secret_and_no_whole_address() {
         let loud: Vec<_> = loud.collect();
         assert!(loud.len() < 20, "310 strangers and clients may not flood the log:\n{}", loud.join("\n"));
         assert!(!log.contains("panicked"), "{log}");
+        assert_can_be_followed(&log);
+    }
+}
+
+/// One number leads from the first line of a session to its last.
+fn assert_can_be_followed(log: &str) {
+    let number = |line: &str| {
+        let (_, behind) = line.split_once("session")?;
+        Some(
+            behind
+                .chars()
+                .skip_while(|c| !c.is_ascii_digit())
+                .take_while(char::is_ascii_digit)
+                .collect::<String>(),
+        )
+    };
+    let relayed = log.lines().find(|line| line.contains("on its way to Telegram")).and_then(number);
+    let lines: Vec<_> = log.lines().filter(|line| number(line) == relayed).collect();
+    let story = ["accepted", "a client", "on its way to Telegram", "closed"];
+    assert_eq!(lines.len(), story.len(), "{lines:#?}");
+    for (line, step) in lines.iter().zip(story) {
+        assert!(line.contains(step), "{step}: {line}");
     }
 }
 

@@ -25,6 +25,14 @@ fn broken<E>(_: E) -> CloseReason {
 }
 
 impl Leg {
+    /// What the way is called in logs.
+    pub(crate) const fn way(&self) -> &'static str {
+        match self {
+            Self::Direct(_) => "direct",
+            Self::Middle(_) => "middle",
+        }
+    }
+
     /// Sends decrypted frames of the client, which stand at `buf[stream]` and may be written over. Says how many bytes
     /// went on; the rest waits.
     ///

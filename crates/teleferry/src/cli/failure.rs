@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
+use crate::logging::colour;
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -57,11 +58,6 @@ impl Failure {
             Self::Usage(text) => writeln!(out, "error: {text}"),
         }
     }
-}
-
-/// Whether messages may be coloured. Colour never says anything that the words do not.
-pub(super) fn colour(stream: &impl io::IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// An error and what caused it.

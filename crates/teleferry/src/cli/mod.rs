@@ -10,7 +10,6 @@ mod demo;
 mod failure;
 mod generate;
 mod link;
-mod logging;
 mod ping;
 mod run;
 mod secret;

@@ -4,10 +4,10 @@ use clap::Args;
 use tracing::warn;
 
 use super::failure::Failure;
-use super::logging;
 use super::settings::{Absent, Flags};
 use crate::config::Snapshot;
 use crate::control::{ReloadError, Source};
+use crate::logging::Logging;
 use crate::process;
 
 #[derive(Args)]
@@ -18,11 +18,11 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.flags.settings(Absent::Make)?;
-    let _writing = logging::start(&settings.snapshot.log).map_err(|error| Failure::Run(error.into()))?;
+    let logging = Logging::start(&settings.snapshot.log).map_err(|error| Failure::Run(error.into()))?;
     for warning in &settings.warnings {
         warn!("{warning}");
     }
-    process::run(settings.snapshot, &arguments.flags).map_err(|error| Failure::Run(error.into()))
+    process::run(settings.snapshot, &arguments.flags, &logging).map_err(|error| Failure::Run(error.into()))
 }
 
 impl Source for Flags {

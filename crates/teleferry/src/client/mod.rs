@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use tokio::task::spawn_local;
+use tracing::debug;
 
 pub(crate) use connection::Connection;
 pub(crate) use door::Door;
@@ -49,11 +50,14 @@ async fn serve(mut connection: Connection, mut stream: Stream) {
 async fn carry(mut connection: Connection, stream: Stream, client: Client) {
     connection.proven();
     let tls = client.records.is_some();
-    connection.listener().counters.client(Protocol::new(client.header.framing, tls));
+    let protocol = Protocol::new(client.header.framing, tls);
+    connection.listener().counters.client(protocol);
+    debug!(session = connection.id(), protocol = protocol.label(), dc = %client.header.dc, "a client");
     let held = connection.shard().shared.memory.part();
     let side = Rc::new(RefCell::new(ClientSide::new(stream, tls, held)));
     match route::open(&connection, &client, &side).await {
         Ok(leg) => {
+            debug!(session = connection.id(), way = leg.way(), "on its way to Telegram");
             let (relay, early) = Relay::new(connection, side, client, leg);
             relay::run(relay, early).await;
         }

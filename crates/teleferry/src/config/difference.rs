@@ -37,7 +37,6 @@ impl Snapshot {
     pub fn keep_what_needs_a_restart(&mut self, running: &Self) {
         self.server.workers = running.server.workers;
         self.server.state_dir.clone_from(&running.server.state_dir);
-        self.log.level = running.log.level;
         self.log.format = running.log.format;
         self.admin.socket.clone_from(&running.admin.socket);
         self.admin.http = running.admin.http;

@@ -132,7 +132,6 @@ const fn later_section(name: &'static str, repeated: bool, with: &'static str) -
 }
 
 const DOOR: &str = "protection at the door";
-const CHANGE: &str = "changes at run time";
 const SPLIT: &str = "split operation";
 
 /// The whole table, in the order of the reference.
@@ -305,17 +304,22 @@ pub const SECTIONS: &[Section] = &[
     Section {
         name: "log",
         repeated: false,
-        meaning: "What is told on standard error.",
+        meaning: "What is told, and where.",
         status: Built,
         keys: &[
-            fixed(
+            key(
                 "level",
-                "error, warn, info, debug or trace",
+                "off, error, warn, info, debug or trace, and PART=LEVEL",
                 Value::Default("\"info\""),
-                "The least severe level that is told.",
+                "The least severe level that is told; parts of the program can have their own: \"info,backend=debug\".",
             ),
             fixed("format", "text or json", Value::Default("\"text\""), "How a line looks."),
-            later("file", CHANGE),
+            key(
+                "file",
+                "path",
+                Value::Example("\"/var/log/teleferry/teleferry.log\""),
+                "Where log lines go instead of standard error. USR1 opens it anew, for those who rotate it.",
+            ),
             key(
                 "mask_addresses",
                 "true or false",

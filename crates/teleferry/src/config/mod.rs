@@ -7,6 +7,7 @@ mod difference;
 mod hide;
 pub mod keys;
 mod known;
+mod levels;
 mod listen;
 mod problem;
 mod sections;
@@ -23,6 +24,7 @@ use teleferry_proto::secret::{HostName, SecretKey};
 use toml::de::DeTable;
 
 pub use difference::Difference;
+pub use levels::{Levels, LevelsError};
 pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
 pub use problem::Problems;
 pub(crate) use sections::DEFAULT_SOCKET;
@@ -154,7 +156,7 @@ impl Source<'_> {
             handshake: sections::handshake(&Table::in_root(root, "handshake"), problems),
             relay: sections::relay(&Table::in_root(root, "relay"), problems),
             limits: sections::limits(&Table::in_root(root, "limits"), problems),
-            log: sections::log(&Table::in_root(root, "log"), problems),
+            log: sections::log(&Table::in_root(root, "log"), self.directory, problems),
         }
     }
 

@@ -9,7 +9,9 @@ use hyper::Uri;
 use teleferry_proto::dc::DcId;
 use toml::Spanned;
 use toml::de::DeValue;
+use tracing::level_filters::LevelFilter;
 
+use super::levels::Levels;
 use super::problem::Problem;
 use super::snapshot::{
     AddressPreference, Admin, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
@@ -187,19 +189,12 @@ pub(super) fn limits(table: &Table<'_>, problems: &mut Vec<Problem>) -> Limits {
     }
 }
 
-pub(super) fn log(table: &Table<'_>, problems: &mut Vec<Problem>) -> Log {
-    use tracing::Level;
-    let levels = [
-        ("error", Level::ERROR),
-        ("warn", Level::WARN),
-        ("info", Level::INFO),
-        ("debug", Level::DEBUG),
-        ("trace", Level::TRACE),
-    ];
+pub(super) fn log(table: &Table<'_>, directory: &Path, problems: &mut Vec<Problem>) -> Log {
     let formats = [LogFormat::Text, LogFormat::Json].map(|format| (format.name(), format));
     Log {
-        level: table.text("level", problems, |text| value::one_of(text, &levels)).or(Level::INFO),
+        levels: table.text("level", problems, value::levels).or(Levels::all(LevelFilter::INFO)),
         format: table.text("format", problems, |text| value::one_of(text, &formats)).or(LogFormat::Text),
+        file: table.text("file", problems, value::path).value().map(|path| directory.join(path)),
         mask_addresses: table.flag("mask_addresses", problems).or(true),
     }
 }

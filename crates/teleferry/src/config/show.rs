@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use super::snapshot::{Admin, Listener, Server, Snapshot, Telegram};
+use super::snapshot::{Admin, Listener, Log, Server, Snapshot, Telegram};
 use super::value::{show_duration, show_size};
 
 /// A table of the file with what is in force.
@@ -48,10 +48,7 @@ impl Snapshot {
             Shown::new("limits")
                 .quoted("client_queue", show_size(limits.client_queue))
                 .quoted("memory", show_size(limits.memory)),
-            Shown::new("log")
-                .quoted("level", log.level.as_str().to_ascii_lowercase())
-                .quoted("format", log.format.name())
-                .plain("mask_addresses", log.mask_addresses),
+            show_log(log),
             show_admin(admin),
         ]
     }
@@ -77,6 +74,15 @@ fn show_admin(admin: &Admin) -> Shown {
         shown = shown.quoted("token_file", path.display());
     }
     shown.plain("seed_metric_names", seed_metric_names)
+}
+
+fn show_log(log: &Log) -> Shown {
+    let Log { levels, format, file, mask_addresses } = log;
+    let mut shown = Shown::new("log").quoted("level", levels).quoted("format", format.name());
+    if let Some(file) = file {
+        shown = shown.quoted("file", file.display());
+    }
+    shown.plain("mask_addresses", mask_addresses)
 }
 
 fn show_listener(listener: &Listener) -> Shown {

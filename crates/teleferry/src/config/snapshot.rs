@@ -10,6 +10,8 @@ use hyper::Uri;
 use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, SecretKey};
 
+use super::levels::Levels;
+
 /// One complete, valid set of settings. It never changes: new settings are a new snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -234,10 +236,12 @@ pub struct Limits {
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// The least severe level that is told.
-    pub level: tracing::Level,
+    /// The least severe level that is told, in all and for parts of the program.
+    pub levels: Levels,
     /// How a line looks.
     pub format: LogFormat,
+    /// Where lines go; `None` is standard error.
+    pub file: Option<PathBuf>,
     /// Whether clients' addresses are shortened to their network.
     pub mask_addresses: bool,
 }

@@ -12,6 +12,7 @@ use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
 use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, Secret, SecretKey, is_public_secret, is_public_tag};
 
+use super::levels::{LEVELS, Levels, LevelsError};
 use super::snapshot::{CoverTarget, ListenAddress, Mode, Protocol};
 
 /// Why a value cannot be taken.
@@ -304,6 +305,32 @@ pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wron
         Some(word) => wrong.help(format!("did you mean \"{word}\"?")),
         None => wrong,
     })
+}
+
+/// Which log lines are told.
+///
+/// # Errors
+/// There is no such level, or no such part of the program.
+pub(super) fn levels(text: &str) -> Result<Levels, Wrong> {
+    text.parse().map_err(|error| match error {
+        LevelsError::Level(level) if level == text => match one_of(text, &LEVELS) {
+            Err(wrong) => wrong,
+            Ok(_) => Wrong::new("is no level"),
+        },
+        error => Wrong::new(format!("cannot be understood: {error}")),
+    })
+}
+
+/// A path.
+///
+/// # Errors
+/// It is empty.
+pub(super) fn path(text: &str) -> Result<PathBuf, Wrong> {
+    if text.is_empty() {
+        Err(Wrong::new("is empty").help("name a file, or leave the key out"))
+    } else {
+        Ok(text.into())
+    }
 }
 
 /// The word that was probably meant.

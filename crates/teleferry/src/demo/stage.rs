@@ -12,11 +12,13 @@ use teleferry_sim::cover::{Act, CoverSite};
 use teleferry_sim::telegram::{Options, Telegram};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tracing::level_filters::LevelFilter;
 
 use super::PATIENCE;
 use crate::config::{
-    AddressPreference, Admin, Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat,
-    Mode, NamedSecret, Protocols, Relay, Server as ServerSettings, Snapshot, Telegram as TelegramSettings,
+    AddressPreference, Admin, Cover, CoverTarget, Handshake, Levels, Limits, ListenAddress, Listener, Log,
+    LogFormat, Mode, NamedSecret, Protocols, Relay, Server as ServerSettings, Snapshot,
+    Telegram as TelegramSettings,
 };
 use crate::entropy;
 use crate::server::Server;
@@ -173,7 +175,12 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
         },
         relay: Relay { idle_timeout: minute, ..Relay::default() },
         limits: Limits::default(),
-        log: Log { level: tracing::Level::ERROR, format: LogFormat::Text, mask_addresses: true },
+        log: Log {
+            levels: Levels::all(LevelFilter::ERROR),
+            format: LogFormat::Text,
+            file: None,
+            mask_addresses: true,
+        },
         admin: Admin::OFF,
     })
 }

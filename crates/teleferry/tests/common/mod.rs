@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use teleferry::config::{
-    Admin, Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret,
-    Protocols, Relay, Snapshot, Telegram as TelegramSettings,
+    Admin, Cover, CoverTarget, Handshake, Levels, Limits, ListenAddress, Listener, Log, LogFormat, Mode,
+    NamedSecret, Protocols, Relay, Snapshot, Telegram as TelegramSettings,
 };
 use teleferry::observe::{Counts, LinkCounts};
 use teleferry::server::Server;
 use teleferry_proto::secret::{HostName, SecretKey};
 use teleferry_sim::client::{Client, Options, Protocol};
 use teleferry_sim::telegram::{self, Telegram};
+use tracing::level_filters::LevelFilter;
 
 /// The domain of the listener.
 pub(crate) const DOMAIN: &str = "www.example.com";
@@ -85,7 +86,12 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
         },
         relay: Relay::default(),
         limits: Limits::default(),
-        log: Log { level: tracing::Level::INFO, format: LogFormat::Text, mask_addresses: true },
+        log: Log {
+            levels: Levels::all(LevelFilter::INFO),
+            format: LogFormat::Text,
+            file: None,
+            mask_addresses: true,
+        },
         admin: Admin::OFF,
     }
 }

@@ -89,6 +89,7 @@ const ROWS: &[Row] = &[
     row("handshake", "clock_skew_future", ["\"3m\"", "\"4m\""]),
     row("relay", "idle_timeout", ["\"30m\"", "\"40m\""]),
     row("relay", "filter_server_errors", ["\"off\"", "\"on\""]),
+    row("log", "file", ["\"a.log\"", "\"b.log\""]),
     row("log", "level", ["\"warn\"", "\"debug\""]),
     row("log", "format", ["\"json\"", "\"text\""]),
     row("log", "mask_addresses", ["false", "true"]),

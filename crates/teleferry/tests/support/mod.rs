@@ -1,8 +1,9 @@
 //! Runs the built program in a directory of its own.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -43,6 +44,21 @@ impl Place {
         command.args(arguments).env_clear().current_dir(self.directory.path()).stdin(Stdio::null());
         command.env("STATE_DIRECTORY", self.path("state"));
         command
+    }
+
+    /// Runs a command of the system here.
+    pub(crate) fn shell<'a>(
+        &self,
+        program: &str,
+        arguments: impl IntoIterator<Item = &'a str>,
+    ) -> ExitStatus {
+        Command::new(program).args(arguments).current_dir(self.directory.path()).status().expect("it runs")
+    }
+
+    /// The lines of a file or pipe; waits for whoever writes into the pipe.
+    pub(crate) fn lines(&self, name: &str) -> impl Iterator<Item = String> + Send + use<> {
+        let file = std::fs::File::open(self.path(name)).expect("readable");
+        BufReader::new(file).lines().map(|line| line.expect("UTF-8"))
     }
 
     /// Runs a command to its end.
