@@ -108,7 +108,10 @@ async fn churn(
                 }
                 None => break,
             },
-            _ = second.tick() => report.sample(stage.memory()?, stage.descriptors()?),
+            due = second.tick() => {
+                report.late(due.elapsed());
+                report.sample(stage.memory()?, stage.descriptors()?);
+            }
             () = &mut trouble => {}
         }
     }

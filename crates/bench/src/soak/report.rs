@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use super::roles::{Outcome, Role};
 use super::rotation::Losses;
+use crate::clock;
 
 /// How much larger the proxy may be in the end than after the warm-up, in bytes.
 const GROWTH: u64 = 10 << 20;
@@ -24,8 +26,13 @@ pub(super) struct Report {
     memory: u64,
     roles: BTreeMap<Role, Counts>,
     over_middle: Option<OverMiddle>,
+    began: Instant,
+    /// The longest that the soak itself had to wait for a processor. When that is seconds, time limits say nothing.
+    late_most: Duration,
+    /// Those whom the proxy took to the site, by its reason.
+    strangers: BTreeMap<String, u64>,
     faults: usize,
-    /// The first of them.
+    /// The first of them, with when they came.
     told: Vec<String>,
 }
 
@@ -54,7 +61,7 @@ struct Counts {
 }
 
 impl Report {
-    pub(super) const fn new(descriptors: usize) -> Self {
+    pub(super) fn new(descriptors: usize) -> Self {
         Self {
             descriptors_at_start: descriptors,
             descriptors_most: descriptors,
@@ -65,6 +72,9 @@ impl Report {
             memory: 0,
             roles: BTreeMap::new(),
             over_middle: None,
+            began: clock::now(),
+            late_most: Duration::ZERO,
+            strangers: BTreeMap::new(),
             faults: 0,
             told: Vec::new(),
         }
@@ -90,6 +100,11 @@ impl Report {
                 self.fault(format!("{role:?}: {what}"));
             }
         }
+    }
+
+    /// The soak was so late with what it wanted to do now.
+    pub(super) fn late(&mut self, by: Duration) {
+        self.late_most = self.late_most.max(by);
     }
 
     /// A look in the middle.
@@ -135,6 +150,9 @@ impl Report {
         for line in log.lines().filter(|line| line.contains("panic") || line.contains("proxy:fault")) {
             self.fault(format!("log: {line}"));
         }
+        for reason in log.lines().filter(|line| line.contains("a stranger")).filter_map(reason) {
+            *self.strangers.entry(reason.to_owned()).or_default() += 1;
+        }
         for line in left_open(log) {
             self.fault(format!("still open: {line}"));
         }
@@ -146,9 +164,15 @@ impl Report {
     fn fault(&mut self, what: String) {
         self.faults += 1;
         if self.told.len() < TOLD {
-            self.told.push(what);
+            self.told.push(format!("after {} s: {what}", self.began.elapsed().as_secs()));
         }
     }
+}
+
+/// The reason in a line of the log.
+fn reason(line: &str) -> Option<&str> {
+    let (_, reason) = line.split_once("reason=")?;
+    reason.split_whitespace().next().map(|reason| reason.trim_matches('"'))
 }
 
 /// The last line of each session that the log does not see close.
@@ -185,6 +209,9 @@ impl fmt::Display for Report {
             "descriptors: {} at the start, {} at most, {} in the end",
             self.descriptors_at_start, self.descriptors_most, self.descriptors
         )?;
+        writeln!(f, "the soak itself was late by {:.1} s at most", self.late_most.as_secs_f64())?;
+        let strangers: Vec<_> = self.strangers.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
+        writeln!(f, "strangers: {}", strangers.join(", "))?;
         if let Some(OverMiddle { packets, links, links_in_all, moved, losses, ends, .. }) = &self.over_middle
         {
             writeln!(f, "sessions ended: {ends:?}")?;
@@ -243,7 +270,7 @@ mod tests {
         let mut report = report();
         report.note(Role::Download, Outcome::Fault("a byte".to_owned()));
         report.over(0, 0, "");
-        assert!(report.to_string().contains("FAULT Download: a byte"), "{report}");
+        assert!(report.to_string().contains("Download: a byte"), "{report}");
     }
 
     #[test]
