@@ -55,11 +55,17 @@ _teleferry() {
             teleferry__subcmd__ctl,help)
                 cmd="teleferry__subcmd__ctl__subcmd__help"
                 ;;
+            teleferry__subcmd__ctl,log)
+                cmd="teleferry__subcmd__ctl__subcmd__log"
+                ;;
             teleferry__subcmd__ctl,reload)
                 cmd="teleferry__subcmd__ctl__subcmd__reload"
                 ;;
             teleferry__subcmd__ctl,status)
                 cmd="teleferry__subcmd__ctl__subcmd__status"
+                ;;
+            teleferry__subcmd__ctl,upgrade)
+                cmd="teleferry__subcmd__ctl__subcmd__upgrade"
                 ;;
             teleferry__subcmd__ctl__subcmd__help,dc)
                 cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__dc"
@@ -70,11 +76,17 @@ _teleferry() {
             teleferry__subcmd__ctl__subcmd__help,help)
                 cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__help"
                 ;;
+            teleferry__subcmd__ctl__subcmd__help,log)
+                cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__log"
+                ;;
             teleferry__subcmd__ctl__subcmd__help,reload)
                 cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__reload"
                 ;;
             teleferry__subcmd__ctl__subcmd__help,status)
                 cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__status"
+                ;;
+            teleferry__subcmd__ctl__subcmd__help,upgrade)
+                cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__upgrade"
                 ;;
             teleferry__subcmd__help,check)
                 cmd="teleferry__subcmd__help__subcmd__check"
@@ -112,11 +124,17 @@ _teleferry() {
             teleferry__subcmd__help__subcmd__ctl,drain)
                 cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__drain"
                 ;;
+            teleferry__subcmd__help__subcmd__ctl,log)
+                cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__log"
+                ;;
             teleferry__subcmd__help__subcmd__ctl,reload)
                 cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__reload"
                 ;;
             teleferry__subcmd__help__subcmd__ctl,status)
                 cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__status"
+                ;;
+            teleferry__subcmd__help__subcmd__ctl,upgrade)
+                cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__upgrade"
                 ;;
             *)
                 ;;
@@ -199,7 +217,7 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__ctl)
-            opts="-h --socket --config --json --help status reload drain dc help"
+            opts="-h --socket --config --json --help status reload drain upgrade log dc help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -265,7 +283,7 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__ctl__subcmd__help)
-            opts="status reload drain dc help"
+            opts="status reload drain upgrade log dc help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -320,6 +338,20 @@ _teleferry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        teleferry__subcmd__ctl__subcmd__help__subcmd__log)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         teleferry__subcmd__ctl__subcmd__help__subcmd__reload)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -341,6 +373,42 @@ _teleferry() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__help__subcmd__upgrade)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__log)
+            opts="-h --socket --config --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -372,6 +440,28 @@ _teleferry() {
             ;;
         teleferry__subcmd__ctl__subcmd__status)
             opts="-h --watch --socket --config --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__upgrade)
+            opts="-h --socket --config --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -449,7 +539,7 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__help__subcmd__ctl)
-            opts="status reload drain dc"
+            opts="status reload drain upgrade log dc"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -490,6 +580,20 @@ _teleferry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        teleferry__subcmd__help__subcmd__ctl__subcmd__log)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         teleferry__subcmd__help__subcmd__ctl__subcmd__reload)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -505,6 +609,20 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__help__subcmd__ctl__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__ctl__subcmd__upgrade)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

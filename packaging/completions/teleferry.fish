@@ -79,15 +79,17 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l repeat -d '
 complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l timeout -d 'How long each exchange may take, from connecting to the answer' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l json -d 'Print one JSON object instead of tables'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -l config -d 'The configuration file of the running process' -r -F
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -l json -d 'Prints what the process answers, as JSON'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -s h -l help -d 'Print help'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -f -a "status" -d 'Shows how it is'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -f -a "reload" -d 'Has it read its settings again'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -f -a "drain" -d 'Has it accept nothing more, let its connections end for the configured time, and leave'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -f -a "dc" -d 'Shows the data centres with their links'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -l config -d 'The configuration file of the running process' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -l json -d 'Prints what the process answers, as JSON'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "status" -d 'Shows how it is'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "reload" -d 'Has it read its settings again'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "drain" -d 'Has it accept nothing more, let its connections end for the configured time, and leave'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "upgrade" -d 'Has the program that stands in its place now started, and everything handed over to it: nobody is refused, and connections may end by themselves for the configured time'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "log" -d 'Shows which log lines are told, or tells others until the next reload'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "dc" -d 'Shows the data centres with their links'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from status" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from status" -l config -d 'The configuration file of the running process' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from status" -l watch -d 'Shows it again every two seconds until it is interrupted'
@@ -101,6 +103,14 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from drain" -l config -d 'The configuration file of the running process' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from drain" -l json -d 'Prints what the process answers, as JSON'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from drain" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from upgrade" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from upgrade" -l config -d 'The configuration file of the running process' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from upgrade" -l json -d 'Prints what the process answers, as JSON'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from upgrade" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from log" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from log" -l config -d 'The configuration file of the running process' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from log" -l json -d 'Prints what the process answers, as JSON'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from log" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from dc" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from dc" -l config -d 'The configuration file of the running process' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from dc" -l json -d 'Prints what the process answers, as JSON'
@@ -108,6 +118,8 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "status" -d 'Shows how it is'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "reload" -d 'Has it read its settings again'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "drain" -d 'Has it accept nothing more, let its connections end for the configured time, and leave'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "upgrade" -d 'Has the program that stands in its place now started, and everything handed over to it: nobody is refused, and connections may end by themselves for the configured time'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "log" -d 'Shows which log lines are told, or tells others until the next reload'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "dc" -d 'Shows the data centres with their links'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c teleferry -n "__fish_teleferry_using_subcommand completions" -s h -l help -d 'Print help'
@@ -125,4 +137,6 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish
 complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "status" -d 'Shows how it is'
 complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "reload" -d 'Has it read its settings again'
 complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "drain" -d 'Has it accept nothing more, let its connections end for the configured time, and leave'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "upgrade" -d 'Has the program that stands in its place now started, and everything handed over to it: nobody is refused, and connections may end by themselves for the configured time'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "log" -d 'Shows which log lines are told, or tells others until the next reload'
 complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "dc" -d 'Shows the data centres with their links'

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::{ConfigError, Levels, Snapshot};
 use crate::logging::LoggingError;
 use crate::server::StartError;
+use crate::upgrade::UpgradeError;
 
 /// A way to tell the process what to do, from any thread. The process takes orders one after the other.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct Control {
 pub(crate) enum Order {
     /// Read the settings again and apply them.
     Reload(oneshot::Sender<Result<ReloadReport, ReloadError>>),
+    /// Start the program anew, hand everything over, let connections end by themselves for the configured time, leave.
+    Upgrade(oneshot::Sender<Result<u32, UpgradeError>>),
     /// Tell log lines of these levels from now on, when there are any; answered with those in force.
     Log(Option<Levels>, oneshot::Sender<Levels>),
     /// Accept nothing more, let connections end by themselves for the configured time, leave.
@@ -81,6 +84,17 @@ impl Control {
         let (answer, answered) = oneshot::channel();
         self.orders.send(Order::Reload(answer)).map_err(|_| ReloadError::Stopping)?;
         answered.await.unwrap_or(Err(ReloadError::Stopping))
+    }
+
+    /// Has the program that stands in this one's place now started, and everything handed over to it; gives its process. This
+    /// process then lets its connections end by themselves for the configured time, and leaves.
+    ///
+    /// # Errors
+    /// It could not be started, or did not come to accept connections: this process goes on.
+    pub async fn upgrade(&self) -> Result<u32, UpgradeError> {
+        let (answer, answered) = oneshot::channel();
+        self.orders.send(Order::Upgrade(answer)).map_err(|_| UpgradeError::Stopping)?;
+        answered.await.unwrap_or(Err(UpgradeError::Stopping))
     }
 
     /// Has log lines of these levels told until the next reload, or only looks; gives the levels in force. `None`: the process

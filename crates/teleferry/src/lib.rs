@@ -24,4 +24,4 @@ mod shard;
 pub mod state;
 mod sys;
 pub mod telegram;
-mod upgrade;
+pub mod upgrade;

@@ -18,6 +18,7 @@ use crate::net::PIPES;
 use crate::server::{Server, StartError, worker_count};
 use crate::state::Listening;
 use crate::sys;
+use crate::upgrade::{Inherited, Program, UpgradeError};
 
 /// Descriptors that each connection may need: its own, and one to Telegram or to the cover site.
 const DESCRIPTORS_PER_CONNECTION: u64 = 2;
@@ -38,15 +39,19 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
     runtime.block_on(async {
         // Before anything is opened, so that no signal finds us unprepared.
         let mut signals = Signals::listen().map_err(StartError::Thread)?;
-        let server = Server::start(Arc::clone(&snapshot))?;
+        let program = Program::this();
+        let mut inherited = Inherited::receive().map_err(RunError::Inherit)?;
+        let server = Server::start_with(Arc::clone(&snapshot), &mut inherited)?;
         save_addresses(&server);
         // The handle lives as long as the process, so that orders can always come.
         let (control, mut orders) = Control::new();
-        let admin = Admin::open(server.observer(), control.clone(), Bounds::default())?;
-        tell_ready(&server, admin.as_ref());
+        let admin = Admin::open_with(server.observer(), control.clone(), Bounds::default(), &mut inherited)?;
+        tell_ready(&server, admin.as_ref(), inherited.accepted());
+        let admin_sockets = admin.as_ref().map(Admin::sockets);
         let _watched = admin.map(Watching::begin);
         // Most of what ran until now runs never again. Where the system does not tell, memory is a little more.
         let _ = sys::forget_files();
+        let mut successor = None;
         loop {
             let order = tokio::select! {
                 told = signals.next() => told,
@@ -59,6 +64,14 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
                 // Whoever asked may have gone, here and below.
                 Told::Order(Order::Reload(answer)) => {
                     let _ = answer.send(reload(&server, source, logging, descriptors).await);
+                }
+                Told::Order(Order::Upgrade(answer)) => {
+                    let started = upgrade(&server, admin_sockets.as_deref(), program.as_ref().ok()).await;
+                    successor = started.as_ref().ok().copied();
+                    let _ = answer.send(started);
+                    if successor.is_some() {
+                        break;
+                    }
                 }
                 Told::Order(Order::Log(levels, answer)) => {
                     if let Some(levels) = levels {
@@ -74,9 +87,36 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
             }
         }
         drop(orders);
-        stop(server, &mut signals).await;
+        stop(server, &mut signals, successor).await;
         Ok(())
     })
+}
+
+/// Has a new program take this one's place; gives its process.
+async fn upgrade(
+    server: &Server,
+    admin: Option<&admin::Sockets>,
+    program: Option<&Program>,
+) -> Result<u32, UpgradeError> {
+    let program = program.cloned().ok_or(UpgradeError::Unknown)?;
+    info!("starting the program that takes this one's place");
+    let mut sockets = server.lend_sockets().await;
+    sockets.extend(admin.into_iter().flat_map(admin::Sockets::lend));
+    // It takes until the new one accepts.
+    let started =
+        tokio::task::spawn_blocking(move || program.take_over(&sockets).map(|child| child.id())).await;
+    let started = started.unwrap_or(Err(UpgradeError::Stopping));
+    match &started {
+        Ok(process) => {
+            info!(process, "the new program accepts connections: this one leaves");
+            notify(&[NotifyState::MainPid(*process)]);
+            if let Some(admin) = admin {
+                admin.leave();
+            }
+        }
+        Err(error) => error!("nothing was upgraded: {error}"),
+    }
+    started
 }
 
 /// Why the process could not run.
@@ -87,6 +127,8 @@ pub enum RunError {
     Start(StartError),
     /// Those who watch cannot be served as the settings ask.
     Admin(OpenError),
+    /// The process whose place this one was to take has gone.
+    Inherit(io::Error),
 }
 
 impl fmt::Display for RunError {
@@ -94,6 +136,10 @@ impl fmt::Display for RunError {
         match self {
             Self::Start(error) => error.fmt(f),
             Self::Admin(error) => error.fmt(f),
+            Self::Inherit(error) => write!(
+                f,
+                "the sockets of the process whose place this one was to take did not come: {error} (TELEFERRY_HANDOVER is only for a process that is being replaced)"
+            ),
         }
     }
 }
@@ -133,9 +179,11 @@ impl Drop for Watching {
 }
 
 /// Lets connections end by themselves; at once when told again.
-async fn stop(server: Server, signals: &mut Signals) {
+async fn stop(server: Server, signals: &mut Signals, successor: Option<u32>) {
     info!("stopping: no new connections; those that are there may end by themselves");
-    notify(&[NotifyState::Stopping]);
+    if successor.is_none() {
+        notify(&[NotifyState::Stopping]);
+    }
     let now = server.stopper();
     let mut stopping = tokio::task::spawn_blocking(move || server.stop());
     tokio::select! {
@@ -204,14 +252,17 @@ fn save_addresses(server: &Server) {
 }
 
 /// Says that everything listens, to the log and to systemd.
-fn tell_ready(server: &Server, admin: Option<&Admin>) {
+fn tell_ready(server: &Server, admin: Option<&Admin>, took_over: bool) {
     let listeners: Vec<_> =
         server.addresses().iter().map(|(name, address)| format!("{name} {address}")).collect();
     if let Some(address) = admin.and_then(Admin::http_address) {
         info!("metrics, health and the status page are at http://{address}/");
     }
     info!("ready: {}", listeners.join(", "));
-    notify(&[NotifyState::Ready]);
+    // Who took another's place is ready in its name; it tells systemd whose turn it is.
+    if !took_over {
+        notify(&[NotifyState::Ready]);
+    }
 }
 
 fn notify(state: &[NotifyState<'_>]) {

@@ -25,6 +25,7 @@ use crate::observe::{Counts, LinkCounts, Reach, Reloads, ShardCounters};
 use crate::reading::{ListenerReading, Observer};
 use crate::shard::{self, Advance as _, Phase, Seat};
 use crate::telegram::{Feed, Known};
+use crate::upgrade::{Inheritance, Inherited};
 use addresses::Plan;
 use reload::Rebuild;
 
@@ -127,10 +128,15 @@ impl Server {
     /// # Errors
     /// An address cannot be opened, or the system refuses a thread.
     pub fn start(snapshot: Arc<Snapshot>) -> Result<Self, StartError> {
+        Self::start_with(snapshot, &mut Inherited::default())
+    }
+
+    /// The same with sockets that an earlier process left.
+    pub(crate) fn start_with(snapshot: Arc<Snapshot>, inherited: &mut Inherited) -> Result<Self, StartError> {
         let shards = worker_count(snapshot.server.workers);
         let mut rebuild = Rebuild::default();
         let Plan { addresses, sockets } =
-            Plan::new(&snapshot.listeners, &[], shards, &mut rebuild.next_address)?;
+            Plan::new(&snapshot.listeners, &[], shards, &mut rebuild.next_address, inherited)?;
         rebuild.addresses = addresses;
         rebuild.feed = (snapshot.telegram.mode != Mode::Direct).then(|| Feed::new(&snapshot));
         let (phase, receiver) = watch::channel(Phase::Running);
@@ -159,11 +165,11 @@ impl Server {
         };
         let (done, _) = mpsc::channel(1);
         for (number, sockets) in sockets.into_iter().enumerate() {
-            let (sender, layouts) = mpsc::unbounded_channel();
+            let (sender, words) = mpsc::unbounded_channel();
             rebuild.shards.push(sender);
             let counters = Arc::clone(&server.watched.shards[number]);
             let layout = rebuild.layout(&settings, sockets, done.clone());
-            let seat = Seat { number, layout, layouts, counters };
+            let seat = Seat { number, layout, words, counters };
             let thread = shard::start(seat, Arc::clone(&server.shared), receiver.clone());
             server.threads.push(thread.map_err(StartError::Thread)?);
         }
@@ -181,6 +187,11 @@ impl Server {
     /// An address cannot be opened, or the system refuses a thread; everything stays as it was.
     pub async fn reload(&self, snapshot: Snapshot) -> Result<ReloadReport, ReloadError> {
         self.rebuild.lock().await.reload(self, snapshot).await
+    }
+
+    /// Copies of all listening sockets, for the process that takes this one's place.
+    pub(crate) async fn lend_sockets(&self) -> Vec<Inheritance> {
+        self.rebuild.lock().await.lend_sockets().await
     }
 
     /// Every open address with the name of its listener.

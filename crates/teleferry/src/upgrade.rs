@@ -45,6 +45,10 @@ pub enum UpgradeError {
     Late(Duration),
     /// The sockets cannot be handed over.
     Sockets(io::Error),
+    /// We are about to leave anyway.
+    Stopping,
+    /// The system does not tell which program this is.
+    Unknown,
 }
 
 impl Inheritance {
@@ -171,6 +175,8 @@ impl fmt::Display for UpgradeError {
                 )
             }
             Self::Sockets(error) => write!(f, "the listening sockets cannot be handed over: {error}"),
+            Self::Unknown => f.write_str("the system does not tell where this program stands"),
+            Self::Stopping => f.write_str("the process is about to leave, and starts nothing any more"),
         }
     }
 }

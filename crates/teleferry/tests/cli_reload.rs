@@ -74,12 +74,12 @@ fn both_signals_reload_and_say_what_changed() {
     place.write("teleferry.toml", &before);
     let (mut running, address) = Running::start(&place, &ARGUMENTS);
     for (signal, memory) in [(Signal::HUP, "64MiB"), (Signal::USR2, "1GiB")] {
-        let text = format!("{before}[limits]\nmemory = \"{memory}\"\n[log]\nlevel = \"debug\"\n");
+        let text = format!("{before}[limits]\nmemory = \"{memory}\"\n[log]\nformat = \"json\"\n");
         place.write("teleferry.toml", &text);
         running.tell(signal);
         let log = running.read_to("reloaded");
         assert!(log.contains(&format!("→ {memory}")) && log.contains("limits.memory: "), "{log}");
-        assert!(log.contains("WARN log.level: info → debug: this needs a restart"), "{log}");
+        assert!(log.contains("WARN log.format: text → json: this needs a restart"), "{log}");
     }
     // A key that is gone has its default again.
     place.write("teleferry.toml", &before);

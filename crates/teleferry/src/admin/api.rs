@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
@@ -21,7 +22,9 @@ use super::links::{self, ShownLink};
 use super::metrics;
 use super::problem::Problem;
 use super::status::{self, Dc, Status};
+use crate::config::{Levels, LevelsError};
 use crate::control::ReloadError;
+use crate::upgrade::UpgradeError;
 
 /// Everything that can be asked for.
 pub(super) fn router(access: Arc<Access>) -> Router {
@@ -38,6 +41,8 @@ pub(super) fn router(access: Arc<Access>) -> Router {
         .route("/api/v1/links", get(show_links))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/drain", post(drain))
+        .route("/api/v1/upgrade", post(upgrade))
+        .route("/api/v1/log", get(show_levels).put(set_levels))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing under this path"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method")
@@ -171,6 +176,78 @@ async fn drain(State(access): Shared) -> StatusCode {
     StatusCode::ACCEPTED
 }
 
+/// The process that took this one's place.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Upgraded {
+    /// Its number.
+    pub process: u32,
+}
+
+/// Starts the program that stands in this one's place now, hands everything over to it, and leaves once its own connections
+/// have ended or had their time.
+#[utoipa::path(post, path = "/api/v1/upgrade", security(("token" = [])), responses(
+    (status = 200, description = "The new one accepts connections", body = Upgraded),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
+    (status = 413, body = Problem, content_type = "application/problem+json"),
+    (status = 500, description = "It did not start; this one goes on", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The server stops", body = Problem, content_type = "application/problem+json"),
+))]
+async fn upgrade(State(access): Shared) -> Result<Json<Upgraded>, Problem> {
+    match access.shared.control.upgrade().await {
+        Ok(process) => Ok(Json(Upgraded { process })),
+        Err(error) => {
+            let status = match error {
+                UpgradeError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            Err(Problem::new(status, error.to_string()))
+        }
+    }
+}
+
+/// Which log lines are told.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LogLevels {
+    /// The least severe level in all, and for parts of the program: "info,backend=debug".
+    pub level: String,
+}
+
+/// Which log lines are told.
+#[utoipa::path(get, path = "/api/v1/log", responses(
+    (status = 200, body = LogLevels),
+    (status = 503, description = "The server stops", body = Problem, content_type = "application/problem+json"),
+))]
+async fn show_levels(State(access): Shared) -> Result<Json<LogLevels>, Problem> {
+    levels(&access, None).await
+}
+
+/// Tells other log lines, until the settings are reloaded.
+#[utoipa::path(put, path = "/api/v1/log", security(("token" = [])), request_body = LogLevels, responses(
+    (status = 200, body = LogLevels),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
+    (status = 413, body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The server stops", body = Problem, content_type = "application/problem+json"),
+))]
+async fn set_levels(
+    State(access): Shared,
+    wanted: Result<Json<LogLevels>, JsonRejection>,
+) -> Result<Json<LogLevels>, Problem> {
+    let refused = |why: String| Problem::new(StatusCode::BAD_REQUEST, why);
+    let Json(wanted) = wanted.map_err(|rejection| refused(rejection.body_text()))?;
+    let wanted = wanted.level.parse().map_err(|error: LevelsError| refused(error.to_string()))?;
+    levels(&access, Some(wanted)).await
+}
+
+async fn levels(access: &Access, wanted: Option<Levels>) -> Result<Json<LogLevels>, Problem> {
+    match access.shared.control.log(wanted).await {
+        Some(levels) => Ok(Json(LogLevels { level: levels.to_string() })),
+        None => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server stops")),
+    }
+}
+
 /// This description.
 async fn describe() -> Json<utoipa::openapi::OpenApi> {
     Json(Api::openapi())
@@ -188,7 +265,7 @@ pub fn description() -> String {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Teleferry", description = "What the running proxy tells and what it can be told. The same over the control socket, where no token is needed."),
-    paths(scrape, healthz, readyz, show_status, show_dcs, show_history, show_links, reload, drain),
+    paths(scrape, healthz, readyz, show_status, show_dcs, show_history, show_links, reload, drain, upgrade, show_levels, set_levels),
     modifiers(&Token),
 )]
 struct Api;

@@ -21,17 +21,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-pub use api::{Reloaded, description};
+pub use api::{LogLevels, Reloaded, Upgraded, description};
 pub use health::Health;
 pub use history::Sample;
 pub use open::OpenError;
 pub use problem::Problem;
 pub use status::{Dc, Link, Listener, State, Status};
 
+use crate::config::ListenAddress;
 use crate::control::Control;
 use crate::reading::Observer;
+use crate::upgrade::{Inheritance, Inherited};
 use guard::Origin;
 use health::Probe;
 use history::History;
@@ -42,8 +45,16 @@ use token::TokenFile;
 #[derive(Debug)]
 pub struct Admin {
     shared: Arc<Shared>,
+    sockets: Arc<Sockets>,
+}
+
+/// What it listens on.
+#[derive(Debug)]
+pub(crate) struct Sockets {
     socket: Option<ControlSocket>,
     http: Option<std::net::TcpListener>,
+    /// True once another process answers there.
+    left: watch::Sender<bool>,
 }
 
 /// What all requests share.
@@ -94,22 +105,46 @@ impl Admin {
     /// # Errors
     /// The TCP address cannot be opened, or the token cannot be read.
     pub fn open(observer: Observer, control: Control, bounds: Bounds) -> Result<Option<Self>, OpenError> {
+        Self::open_with(observer, control, bounds, &mut Inherited::default())
+    }
+
+    /// The same with sockets that an earlier process left.
+    pub(crate) fn open_with(
+        observer: Observer,
+        control: Control,
+        bounds: Bounds,
+        inherited: &mut Inherited,
+    ) -> Result<Option<Self>, OpenError> {
         let settings = &observer.snapshot().admin;
-        let socket = settings.socket.as_deref().and_then(ControlSocket::open_or_tell);
-        let http = settings.http.map(open::http).transpose()?;
+        let socket = settings.socket.as_deref().and_then(|path| {
+            let left = inherited.take(&ListenAddress::Unix(path.to_owned())).pop();
+            left.map(|socket| ControlSocket::new(socket.into(), path))
+                .or_else(|| ControlSocket::open_or_tell(path))
+        });
+        let http = settings.http.map(|address| {
+            let left = inherited.take(&ListenAddress::Inet(address)).pop();
+            left.map_or_else(|| open::http(address), |socket| Ok(socket.into()))
+        });
+        let http = http.transpose()?;
         if socket.is_none() && http.is_none() {
             return Ok(None);
         }
         let token = TokenFile::open(observer.clone()).map_err(OpenError::Token)?;
         let (probe, history) = (Probe::default(), History::default());
         let shared = Arc::new(Shared { observer, control, token, bounds, probe, history });
-        Ok(Some(Self { shared, socket, http }))
+        let sockets = Arc::new(Sockets { socket, http, left: watch::Sender::new(false) });
+        Ok(Some(Self { shared, sockets }))
+    }
+
+    /// What it listens on, to be handed to the process that takes this one's place.
+    pub(crate) fn sockets(&self) -> Arc<Sockets> {
+        Arc::clone(&self.sockets)
     }
 
     /// Where it listens over TCP.
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
-        self.http.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.sockets.http.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// Answers until the future is dropped. Needs a runtime with IO and time.
@@ -117,19 +152,20 @@ impl Admin {
     /// # Errors
     /// The runtime does not take a socket.
     pub async fn serve(self) -> io::Result<()> {
+        let left = || self.sockets.left.subscribe();
         let access = |origin| Arc::new(Access { shared: Arc::clone(&self.shared), origin });
         let socket = async {
-            match &self.socket {
-                Some(socket) => serve::unix(socket.listener()?, access(Origin::Socket)).await,
+            match &self.sockets.socket {
+                Some(socket) => serve::unix(socket.listener()?, access(Origin::Socket), left()).await,
                 None => std::future::pending().await,
             }
         };
         let http = async {
-            match &self.http {
+            match &self.sockets.http {
                 Some(listener) => {
                     let local = listener.local_addr().is_ok_and(|address| open::is_loopback(&address));
                     let origin = if local { Origin::Loopback } else { Origin::Network };
-                    serve::tcp(listener.try_clone()?, access(origin)).await
+                    serve::tcp(listener.try_clone()?, access(origin), left()).await
                 }
                 None => std::future::pending().await,
             }
@@ -140,6 +176,29 @@ impl Admin {
             () = self.shared.sample() => Ok(()),
             () = self.shared.token.follow() => Ok(()),
         }
+    }
+}
+
+impl Sockets {
+    /// Copies of them.
+    pub(crate) fn lend(&self) -> Vec<Inheritance> {
+        let socket = self.socket.as_ref().and_then(|socket| {
+            let address = ListenAddress::Unix(socket.path().to_owned());
+            Some(Inheritance::new(&address, &address, socket.listener().ok()?.into()))
+        });
+        let http = self.http.as_ref().and_then(|http| {
+            let address = ListenAddress::Inet(http.local_addr().ok()?);
+            Some(Inheritance::new(&address, &address, http.try_clone().ok()?.into()))
+        });
+        socket.into_iter().chain(http).collect()
+    }
+
+    /// Another process answers there now; what was asked already is answered.
+    pub(crate) fn leave(&self) {
+        if let Some(socket) = &self.socket {
+            socket.leave();
+        }
+        self.left.send_replace(true);
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::warn;
@@ -36,6 +37,8 @@ pub enum OpenError {
 pub(super) struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
+    /// Another process answers there now.
+    left: AtomicBool,
 }
 
 impl ControlSocket {
@@ -64,7 +67,22 @@ impl ControlSocket {
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;
-        Ok(Self { listener: socket.into(), path: path.to_owned() })
+        Ok(Self::new(socket.into(), path))
+    }
+
+    /// One that is open at this place.
+    pub(super) fn new(listener: UnixListener, path: &Path) -> Self {
+        Self { listener, path: path.to_owned(), left: AtomicBool::new(false) }
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Another process answers there now: the file stays.
+    pub(super) fn leave(&self) {
+        self.left.store(true, Relaxed);
     }
 
     /// The socket for a runtime.
@@ -75,8 +93,10 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // Gone already, or the directory is: there is nothing to do about it.
-        let _ = fs::remove_file(&self.path);
+        if !self.left.load(Relaxed) {
+            // Gone already, or the directory is: there is nothing to do about it.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
@@ -24,30 +25,59 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of a request's head, at most; what the library asks for at least.
 const HEAD: usize = 16 << 10;
 
+/// Becomes true once another process answers on the same sockets.
+pub(super) type Left = watch::Receiver<bool>;
+
+async fn wait(left: &mut Left) {
+    if left.wait_for(|left| *left).await.is_err() {
+        std::future::pending().await
+    }
+}
+
 /// Answers on the control socket.
-pub(super) async fn unix(listener: std::os::unix::net::UnixListener, access: Arc<Access>) -> io::Result<()> {
+pub(super) async fn unix(
+    listener: std::os::unix::net::UnixListener,
+    access: Arc<Access>,
+    mut left: Left,
+) -> io::Result<()> {
     let listener = UnixListener::from_std(listener)?;
     let mut connections = Connections::new(access);
     loop {
         connections.room().await;
-        match listener.accept().await {
-            Ok((stream, _)) => connections.begin(stream),
-            Err(_) => sleep(PAUSE).await,
+        tokio::select! {
+            biased;
+            () = wait(&mut left) => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => connections.begin(stream),
+                Err(_) => sleep(PAUSE).await,
+            },
         }
     }
+    drop(listener);
+    connections.finish().await
 }
 
 /// Answers over TCP.
-pub(super) async fn tcp(listener: std::net::TcpListener, access: Arc<Access>) -> io::Result<()> {
+pub(super) async fn tcp(
+    listener: std::net::TcpListener,
+    access: Arc<Access>,
+    mut left: Left,
+) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut connections = Connections::new(access);
     loop {
         connections.room().await;
-        match listener.accept().await {
-            Ok((stream, _)) => connections.begin(stream),
-            Err(_) => sleep(PAUSE).await,
+        tokio::select! {
+            biased;
+            () = wait(&mut left) => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => connections.begin(stream),
+                Err(_) => sleep(PAUSE).await,
+            },
         }
     }
+    drop(listener);
+    connections.finish().await
 }
 
 /// The connections of one listening socket. All end when this is dropped.
@@ -88,6 +118,12 @@ impl Connections {
                 None => sleep(PAUSE).await,
             }
         }
+    }
+
+    /// Lets those that are there end.
+    async fn finish(mut self) -> io::Result<()> {
+        while self.tasks.join_next().await.is_some() {}
+        std::future::pending().await
     }
 
     /// Serves a connection in a task of its own.

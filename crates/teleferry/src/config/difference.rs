@@ -215,12 +215,12 @@ mod tests {
         let plain = main_listener("");
         let before = snapshot(&plain);
         let mut after = snapshot(&format!(
-            "{plain}[server]\nworkers = 3\nstate_dir = \"/other\"\n[log]\nlevel = \"warn\"\nformat = \"json\"\n"
+            "{plain}[server]\nworkers = 3\nstate_dir = \"/other\"\n[log]\nformat = \"json\"\n"
         ));
         let difference = before.difference(&after);
         assert_eq!(difference.live, [""; 0]);
         // The control socket moves with the state directory.
-        assert_eq!(difference.restart.len(), 5, "{difference:?}");
+        assert_eq!(difference.restart.len(), 4, "{difference:?}");
         assert!(difference.restart.contains(&"server.workers: 0 → 3".to_owned()), "{difference:?}");
         after.keep_what_needs_a_restart(&before);
         assert_eq!(after, before);

@@ -68,6 +68,39 @@ pub(crate) fn open(address: &ListenAddress, shards: usize, exclusive: Exclusive)
     }
 }
 
+/// Takes over an address that another process listens on, with its sockets. A shard for which there is none gets a new one.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn adopt(address: &ListenAddress, sockets: Vec<OwnedFd>, shards: usize) -> io::Result<Opened> {
+    let ListenAddress::Inet(_) = address else {
+        let shared = if sockets.len() < shards {
+            share(address, &sockets, shards)?.sockets
+        } else {
+            adopted(sockets)?
+        };
+        return Ok(Opened { address: address.clone(), sockets: shared });
+    };
+    let mut sockets = adopted(sockets)?;
+    let Some(first) = sockets.first() else { return Err(io::ErrorKind::NotFound.into()) };
+    let opened = local_address(&Socket::from(first.fd.try_clone()?))?;
+    for _ in sockets.len()..shards {
+        let socket = bind(opened, true)?;
+        socket.listen(BACKLOG)?;
+        sockets.push(ListeningSocket { fd: socket.into(), kind: SocketKind::Tcp });
+    }
+    Ok(Opened { address: ListenAddress::Inet(opened), sockets })
+}
+
+fn adopted(sockets: Vec<OwnedFd>) -> io::Result<Vec<ListeningSocket>> {
+    let adopt = |fd: OwnedFd| {
+        let socket = Socket::from(fd);
+        let kind = if socket.local_addr()?.is_unix() { SocketKind::Unix } else { SocketKind::Tcp };
+        Ok(ListeningSocket { fd: socket.into(), kind })
+    };
+    sockets.into_iter().map(adopt).collect()
+}
+
 fn open_inet(address: SocketAddr, shards: usize, exclusive: Exclusive) -> io::Result<Opened> {
     if exclusive == Exclusive::Yes {
         // Sockets that share a port would also join another process that does; a socket that does not tells.

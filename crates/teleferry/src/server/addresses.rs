@@ -1,11 +1,13 @@
 //! Which addresses are open, which have to be opened, and whose they are.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
 use super::StartError;
 use crate::config::{ListenAddress, Listener};
 use crate::listen::{self, Exclusive, ListeningSocket};
 use crate::shard::AddressId;
+use crate::upgrade::{Inheritance, Inherited};
 
 /// An address that is open on every shard.
 #[derive(Debug, Clone)]
@@ -38,6 +40,7 @@ impl Plan {
         before: &[Address],
         shards: usize,
         next_id: &mut AddressId,
+        inherited: &mut Inherited,
     ) -> Result<Self, StartError> {
         let mut left: Vec<&Address> = before.iter().collect();
         let wanted = listeners.iter().flat_map(|listener| {
@@ -59,7 +62,10 @@ impl Plan {
         for (found, (name, address)) in found.into_iter().zip(wanted) {
             match found {
                 Some(open) => plan.addresses.push(Address { listener: name.to_owned(), ..open.clone() }),
-                None => plan.open(name, address, &left, next_id)?,
+                None => {
+                    let sockets = inherited.take(address);
+                    plan.open(name, address, &left, next_id, sockets)?;
+                }
             }
         }
         Ok(plan)
@@ -71,12 +77,18 @@ impl Plan {
         address: &ListenAddress,
         closing: &[&Address],
         next_id: &mut AddressId,
+        inherited: Vec<OwnedFd>,
     ) -> Result<(), StartError> {
         // One of ours that is about to close may stand in its way: "0.0.0.0:443" in place of "192.0.2.1:443".
         let ours = closing.iter().any(|open| open.port().is_some_and(|port| Some(port) == port_of(address)));
         let exclusive = if ours { Exclusive::No } else { Exclusive::Yes };
         let shards = self.sockets.len();
-        let opened = listen::open(address, shards, exclusive).map_err(|error| StartError::Listen {
+        let opened = if inherited.is_empty() {
+            listen::open(address, shards, exclusive)
+        } else {
+            listen::adopt(address, inherited, shards)
+        };
+        let opened = opened.map_err(|error| StartError::Listen {
             listener: listener.to_owned(),
             address: address.clone(),
             error,
@@ -96,6 +108,11 @@ impl Plan {
 }
 
 impl Address {
+    /// A socket of it, for the process that takes this one's place.
+    pub(super) fn left(&self, socket: OwnedFd) -> Inheritance {
+        Inheritance::new(&self.configured, &self.opened, socket)
+    }
+
     /// Whether it is what the settings call so.
     fn is(&self, address: &ListenAddress) -> bool {
         self.configured == *address || self.opened == *address

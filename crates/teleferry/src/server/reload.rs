@@ -11,8 +11,9 @@ use crate::config::{Difference, Mode, Snapshot};
 use crate::control::{ReloadError, ReloadReport};
 use crate::cover;
 use crate::listen::{Account, ListeningSocket, Registry};
-use crate::shard::{AddressId, Layout};
+use crate::shard::{AddressId, Layout, Word};
 use crate::telegram::{Feed, Known};
+use crate::upgrade::{Inheritance, Inherited};
 
 /// What it takes to go on to new settings.
 #[derive(Debug, Default)]
@@ -25,7 +26,7 @@ pub(super) struct Rebuild {
     /// Keeps what is known of Telegram fresh; `None` when middle proxies were never used.
     pub(super) feed: Option<Feed>,
     /// The ways to tell the shards.
-    pub(super) shards: Vec<mpsc::UnboundedSender<Layout>>,
+    pub(super) shards: Vec<mpsc::UnboundedSender<Word>>,
 }
 
 impl Rebuild {
@@ -41,8 +42,14 @@ impl Rebuild {
         let snapshot = Arc::new(snapshot);
         // What can fail comes first; until then nothing has changed.
         let shards = server.shared.shards;
-        let plan = Plan::new(&snapshot.listeners, &self.addresses, shards, &mut self.next_address)
-            .map_err(ReloadError::Open)?;
+        let plan = Plan::new(
+            &snapshot.listeners,
+            &self.addresses,
+            shards,
+            &mut self.next_address,
+            &mut Inherited::default(),
+        )
+        .map_err(ReloadError::Open)?;
         let site = site(server, &before, &snapshot).map_err(ReloadError::Thread)?;
         let known = self.follow(&snapshot).map_err(ReloadError::Thread)?.or_else(|| before.known.clone());
         let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site));
@@ -71,11 +78,26 @@ impl Rebuild {
     async fn tell_shards(&self, settings: &Arc<Settings>, sockets: Vec<Vec<(AddressId, ListeningSocket)>>) {
         let (done, mut all_done) = mpsc::channel(1);
         for (shard, sockets) in self.shards.iter().zip(sockets) {
-            let _ = shard.send(self.layout(settings, sockets, done.clone()));
+            let _ = shard.send(Word::TakeUp(self.layout(settings, sockets, done.clone())));
         }
         drop(done);
         // Nothing is ever sent: it ends with the last layout.
         let _ = all_done.recv().await;
+    }
+
+    /// Copies of all listening sockets, with their addresses.
+    pub(super) async fn lend_sockets(&self) -> Vec<Inheritance> {
+        let (lent, mut sockets) = mpsc::unbounded_channel();
+        for shard in &self.shards {
+            let _ = shard.send(Word::Lend(lent.clone()));
+        }
+        drop(lent);
+        let mut all = Vec::new();
+        while let Some((id, socket)) = sockets.recv().await {
+            let address = self.addresses.iter().find(|address| address.id == id);
+            all.extend(address.map(|address| address.left(socket)));
+        }
+        all
     }
 
     /// Finds or opens the accounts of the listeners, and sets their ceilings.

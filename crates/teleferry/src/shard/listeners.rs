@@ -1,6 +1,7 @@
 //! The listeners of one shard and their sockets, as the settings in force have them.
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,15 @@ impl AddressId {
         self.0 += 1;
         this
     }
+}
+
+/// What a shard is told.
+#[derive(Debug)]
+pub(crate) enum Word {
+    /// To be like this from now on.
+    TakeUp(Layout),
+    /// To give copies of its listening sockets, for the process that takes this one's place.
+    Lend(mpsc::UnboundedSender<(AddressId, OwnedFd)>),
 }
 
 /// What a shard is to be like from now on.
@@ -89,6 +99,8 @@ pub(super) struct Listeners {
 #[derive(Debug)]
 struct OpenSocket {
     address: AddressId,
+    /// The same socket once more, to be lent; `None` when there was no descriptor left.
+    copy: Option<OwnedFd>,
     owner: watch::Sender<Option<Rc<Listener>>>,
     accepting: JoinHandle<()>,
 }
@@ -129,14 +141,25 @@ impl Listeners {
         };
         for (address, socket) in sockets {
             let (owner, receiver) = watch::channel(owner_of(address));
+            let copy = socket.fd.try_clone().ok();
             let accepting = spawn_local(accept_loop(Rc::clone(shard), socket, receiver));
-            self.sockets.borrow_mut().push(OpenSocket { address, owner, accepting });
+            self.sockets.borrow_mut().push(OpenSocket { address, copy, owner, accepting });
         }
         self.hand_over(owner_of).await;
         for listener in gone {
             spawn_local(end_after(Rc::clone(shard), listener, settings.snapshot.server.drain));
         }
         drop(done);
+    }
+
+    /// Gives copies of every socket.
+    pub(super) fn lend(&self, to: &mpsc::UnboundedSender<(AddressId, OwnedFd)>) {
+        for socket in &*self.sockets.borrow() {
+            if let Some(Ok(copy)) = socket.copy.as_ref().map(OwnedFd::try_clone) {
+                // Whoever asked may have gone.
+                let _ = to.send((socket.address, copy));
+            }
+        }
     }
 
     /// Closes every socket, and returns once they have given out what waited in them.
@@ -149,7 +172,9 @@ impl Listeners {
         let (stay, close): (Vec<_>, Vec<_>) =
             self.sockets.take().into_iter().partition(|socket| socket.belong_to(owner_of(socket.address)));
         self.sockets.replace(stay);
-        for OpenSocket { accepting, .. } in close {
+        for OpenSocket { accepting, copy, .. } in close {
+            // While there is a copy, the kernel lets people in whom nobody serves.
+            drop(copy);
             // A loop that panicked has lost its socket already.
             let _ = accepting.await;
         }

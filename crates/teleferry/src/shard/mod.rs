@@ -15,7 +15,7 @@ use std::task::Context;
 use teleferry_proto::dc::DcId;
 use tokio::sync::{Notify, watch};
 
-pub(crate) use listeners::{AddressId, Layout, Listener, Owner};
+pub(crate) use listeners::{AddressId, Layout, Listener, Owner, Word};
 pub(crate) use sweep::{Alarm, Expiry, Group, Moment};
 pub(crate) use thread::{Seat, start};
 

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::sweep::TICK;
-use super::{Layout, Phase, Shard};
+use super::{Layout, Phase, Shard, Word};
 use crate::backend::look_out;
 use crate::clock;
 use crate::entropy;
@@ -25,7 +25,7 @@ pub(crate) struct Seat {
     /// What it is like at first.
     pub(crate) layout: Layout,
     /// What it is to be like later.
-    pub(crate) layouts: mpsc::UnboundedReceiver<Layout>,
+    pub(crate) words: mpsc::UnboundedReceiver<Word>,
     /// What it counts as a whole.
     pub(crate) counters: Arc<ShardCounters>,
 }
@@ -50,7 +50,7 @@ pub(crate) fn start(
 
 async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
     entropy::warm_up();
-    let Seat { number, layout, mut layouts, counters } = seat;
+    let Seat { number, layout, mut words, counters } = seat;
     let settings = Arc::clone(&layout.settings);
     let shard = Rc::new(Shard::new(shared, settings, phase.clone(), number, counters));
     shard.take_up(layout).await;
@@ -62,11 +62,14 @@ async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>)
         tokio::select! {
             biased;
             () = stopping.wait() => break,
-            Some(layout) = layouts.recv() => shard.take_up(layout).await,
+            Some(word) = words.recv() => match word {
+                Word::TakeUp(layout) => shard.take_up(layout).await,
+                Word::Lend(to) => shard.listeners.lend(&to),
+            },
         }
     }
     // What still comes is not taken up: whoever waits for it is told by that.
-    drop(layouts);
+    drop(words);
     shard.listeners.close().await;
     tokio::select! {
         () = none_left(&shard) => {}

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 use std::{fmt, io};
 
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::header::HOST;
+use hyper::header::{CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::runtime::Builder;
@@ -29,17 +29,22 @@ pub(super) struct Answer {
 
 /// Asks the process that listens on a socket.
 pub(super) fn ask(socket: &Path, method: &str, path: &str) -> Result<Answer, Failure> {
+    ask_with(socket, method, path, Bytes::new())
+}
+
+/// The same with a body, as JSON.
+pub(super) fn ask_with(socket: &Path, method: &str, path: &str, body: Bytes) -> Result<Answer, Failure> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| broken(&error))?;
     runtime.block_on(async {
         let stream = UnixStream::connect(socket).await.map_err(|error| nobody(socket, &error))?;
-        match timeout(PATIENCE, exchange(stream, method, path)).await {
+        match timeout(PATIENCE, exchange(stream, method, path, body)).await {
             Ok(answer) => answer,
             Err(_) => Err(broken(&"it takes longer than a minute")),
         }
     })
 }
 
-async fn exchange(stream: UnixStream, method: &str, path: &str) -> Result<Answer, Failure> {
+async fn exchange(stream: UnixStream, method: &str, path: &str, body: Bytes) -> Result<Answer, Failure> {
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
     // Its end shows in the answer.
@@ -48,7 +53,8 @@ async fn exchange(stream: UnixStream, method: &str, path: &str) -> Result<Answer
         .method(method)
         .uri(path)
         .header(HOST, "teleferry")
-        .body(Empty::<Bytes>::new())
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(body))
         .map_err(|error| broken(&error))?;
     let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
     let status = response.status();

@@ -11,10 +11,10 @@ use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
-use crate::admin::{Reloaded, Status};
-use crate::config::{self, DEFAULT_SOCKET, Overrides};
+use crate::admin::{LogLevels, Reloaded, Status, Upgraded};
+use crate::config::{self, DEFAULT_SOCKET, Levels, Overrides};
 use crate::state;
-use client::{Answer, ask};
+use client::{Answer, ask, ask_with};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -46,6 +46,15 @@ enum Order {
     Reload,
     /// Has it accept nothing more, let its connections end for the configured time, and leave
     Drain,
+    /// Has the program that stands in its place now started, and everything handed over to it: nobody is refused, and
+    /// connections may end by themselves for the configured time
+    Upgrade,
+    /// Shows which log lines are told, or tells others until the next reload
+    Log {
+        /// The least severe level, and those of parts of the program: info,backend=debug
+        #[arg(value_name = "LEVEL")]
+        level: Option<Levels>,
+    },
     /// Shows the data centres with their links
     Dc,
 }
@@ -59,7 +68,7 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     let socket = arguments.socket()?;
     let show = Show { json: arguments.json };
-    match arguments.order {
+    match &arguments.order {
         Order::Status { watch: false } => {
             show.answer::<Status>(&ask(&socket, "GET", "/api/v1/status")?, text::status, out)
         }
@@ -81,6 +90,18 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
                 writeln!(out, "it accepts nothing more, and leaves when its connections have ended")?;
             }
             Ok(())
+        }
+        Order::Upgrade => {
+            show.answer::<Upgraded>(&ask(&socket, "POST", "/api/v1/upgrade")?, text::upgraded, out)
+        }
+        Order::Log { level: None } => {
+            show.answer::<LogLevels>(&ask(&socket, "GET", "/api/v1/log")?, text::log_levels, out)
+        }
+        Order::Log { level: Some(level) } => {
+            let wanted = LogLevels { level: level.to_string() };
+            let body = serde_json::to_vec(&wanted).map_err(|error| Failure::Run(error.into()))?;
+            let answer = ask_with(&socket, "PUT", "/api/v1/log", body.into())?;
+            show.answer::<LogLevels>(&answer, text::log_levels, out)
         }
         Order::Dc => show.answer::<text::Dcs>(&ask(&socket, "GET", "/api/v1/dcs")?, text::dcs, out),
     }

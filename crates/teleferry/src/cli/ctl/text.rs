@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::admin::{Dc, Reloaded, Status};
+use crate::admin::{Dc, LogLevels, Reloaded, Status, Upgraded};
 
 /// How it is.
 pub(super) fn status(status: &Status, out: &mut dyn Write) -> io::Result<()> {
@@ -44,6 +44,20 @@ pub(super) fn status(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "\nwaiting for slow clients: {}", bytes(status.queued_bytes))?;
     }
     Ok(())
+}
+
+/// Who took its place.
+pub(super) fn upgraded(upgraded: &Upgraded, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "process {} accepts connections now; the one before leaves when its own have ended",
+        upgraded.process
+    )
+}
+
+/// Which log lines are told.
+pub(super) fn log_levels(levels: &LogLevels, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", levels.level)
 }
 
 /// What the process says of all data centres.
