@@ -313,15 +313,13 @@ impl Signals {
 
     /// Waits for a signal that means something.
     async fn next(&mut self) -> Told {
-        loop {
-            let [hangup, reload] = &mut self.reload;
-            tokio::select! {
-                _ = self.terminate.recv() => return Told::Stop,
-                _ = self.interrupt.recv() => return Told::Stop,
-                _ = hangup.recv() => return Told::Reload,
-                _ = reload.recv() => return Told::Reload,
-                _ = self.reopen.recv() => return Told::Reopen,
-            }
+        let [hangup, reload] = &mut self.reload;
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = hangup.recv() => Told::Reload,
+            _ = reload.recv() => Told::Reload,
+            _ = self.reopen.recv() => Told::Reopen,
         }
     }
 

@@ -38,7 +38,8 @@ impl Running {
         place.write("teleferry.toml", &text);
         let mut first =
             place.command(["run"].into_iter().chain(CONFIG)).stderr(Stdio::piped()).spawn().expect("started");
-        let mut lines = BufReader::new(first.stderr.take().expect("a pipe")).lines().map(|line| line.expect("UTF-8"));
+        let mut lines =
+            BufReader::new(first.stderr.take().expect("a pipe")).lines().map(|line| line.expect("UTF-8"));
         let ready = lines.find_map(|line| Some(line.split_once("ready: main ")?.1.trim().to_owned()));
         // Its successors write to the same pipe.
         std::thread::spawn(move || lines.for_each(drop));
@@ -108,7 +109,10 @@ async fn nobody_is_refused_and_nobody_cut_off() {
         })
         .await;
         soon(stays.echo(vec![3; 64])).await.expect("the one who was there before is there still");
-        assert!(running.first.try_wait().expect("known").is_none(), "generation {generation}: it has a client");
+        assert!(
+            running.first.try_wait().expect("known").is_none(),
+            "generation {generation}: it has a client"
+        );
     }
     over.store(true, Relaxed);
     for task in load {

@@ -80,7 +80,7 @@ impl Pools {
     pub(crate) fn tick(&self, shard: &Rc<Shard>, now: Instant) {
         self.refresh(shard);
         let pools: Vec<_> = self.by_dc.borrow().values().cloned().collect();
-        let relax = self.ticks.replace(self.ticks.get().wrapping_add(1)) % RELAX_EVERY == 0;
+        let relax = self.ticks.replace(self.ticks.get().wrapping_add(1)).is_multiple_of(RELAX_EVERY);
         for pool in pools {
             pool.tend(shard, now);
             if relax {
