@@ -24,6 +24,7 @@ pub mod fake_tls;
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]
 pub mod fuzz;
+pub mod haproxy;
 pub mod message;
 pub mod middle;
 pub mod obfuscated;
