@@ -30,6 +30,7 @@ pub mod middle;
 pub mod obfuscated;
 pub mod per_sni;
 mod reader;
+pub mod replay;
 pub mod rpc;
 pub mod secret;
 pub mod session;

@@ -25,7 +25,8 @@ pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
 pub use problem::Problems;
 pub use snapshot::{
     AddressPreference, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
-    Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, Relay, Server, Snapshot, Telegram,
+    Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, Relay, Replay, Server, Snapshot,
+    Telegram,
 };
 pub use value::{Wrong, ad_tag, domain, listen_address, mode, protocol, secret_key};
 
@@ -141,14 +142,17 @@ impl Source<'_> {
         if let Some(state_dir) = &overrides.state_dir {
             server.state_dir.clone_from(state_dir);
         }
+        let handshake = sections::handshake(&Table::in_root(root, "handshake"), problems);
+        let replay = sections::replay(&Table::in_root(root, "replay"), &handshake, problems);
         Snapshot {
             server,
             listeners,
             telegram: sections::telegram(&Table::in_root(root, "telegram"), problems),
             cover,
-            handshake: sections::handshake(&Table::in_root(root, "handshake"), problems),
+            handshake,
             relay: sections::relay(&Table::in_root(root, "relay"), problems),
             limits: sections::limits(&Table::in_root(root, "limits"), problems),
+            replay,
             log: sections::log(&Table::in_root(root, "log"), problems),
         }
     }

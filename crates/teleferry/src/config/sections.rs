@@ -13,7 +13,7 @@ use toml::de::DeValue;
 use super::problem::Problem;
 use super::snapshot::{
     AddressPreference, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
-    Listener, Log, LogFormat, Mode, Relay, Server, Telegram,
+    Listener, Log, LogFormat, Mode, Relay, Replay, Server, Telegram,
 };
 use super::table::{self, Given, Table, expected, integer};
 use super::value::{self, Wrong};
@@ -186,6 +186,28 @@ pub(super) fn limits(table: &Table<'_>, problems: &mut Vec<Problem>) -> Limits {
     }
 }
 
+pub(super) fn replay(table: &Table<'_>, handshake: &Handshake, problems: &mut Vec<Problem>) -> Replay {
+    // A hello is as good as new from the farthest future until the farthest past.
+    let window = handshake.clock_skew_past + handshake.clock_skew_future;
+    let max_age = table.duration("max_age", problems, &(MINUTE..=YEAR));
+    if let (Given::Yes(age), true) = (&max_age, window <= YEAR)
+        && *age.get_ref() < window
+    {
+        let wrong = Wrong::new(format!(
+            "is shorter than the time for which a recorded hello stays good, {}",
+            value::show_duration(window)
+        ))
+        .help("make it longer, or handshake.clock_skew_past and handshake.clock_skew_future shorter");
+        problems.push(table::told("replay.max_age", age.span(), wrong));
+    }
+    Replay {
+        enabled: table.flag("enabled", problems).or(true),
+        capacity: table.number("capacity", problems, SMALLEST_REPLAY..=MAX_ENTRIES).or(1_000_000),
+        max_age: max_age.or(WEEK.max(window)),
+        persist: table.flag("persist", problems).or(true),
+    }
+}
+
 pub(super) fn log(table: &Table<'_>, problems: &mut Vec<Problem>) -> Log {
     use tracing::Level;
     let levels = [
@@ -218,6 +240,14 @@ impl Default for Relay {
 }
 
 /// What holds when the section is left out.
+impl Default for Replay {
+    fn default() -> Self {
+        let handshake = handshake(&Table::absent("handshake"), &mut Vec::new());
+        replay(&Table::absent("replay"), &handshake, &mut Vec::new())
+    }
+}
+
+/// What holds when the section is left out.
 impl Default for Limits {
     fn default() -> Self {
         limits(&Table::absent("limits"), &mut Vec::new())
@@ -228,6 +258,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
+const WEEK: Duration = Duration::from_hours(7 * 24);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// Shorter than this no timeout makes sense on a network.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -243,6 +275,12 @@ pub(super) const DEFAULT_MAX_CONNECTIONS: usize = 65_536;
 
 /// More links than the middle proxies of a data centre have use for.
 const MAX_LINKS: usize = 1000;
+
+/// Fewer first flights than this are no memory.
+const SMALLEST_REPLAY: usize = 1000;
+
+/// More entries than fit into the memory of any machine.
+const MAX_ENTRIES: usize = 1_000_000_000;
 
 const MIB: usize = 1 << 20;
 

@@ -17,7 +17,7 @@ impl Snapshot {
     }
 
     fn write_to(&self, out: &mut String) -> fmt::Result {
-        let Self { server, listeners, telegram, cover, handshake, relay, limits, log } = self;
+        let Self { server, listeners, telegram, cover, handshake, relay, limits, replay, log } = self;
         writeln!(out, "[server]")?;
         writeln!(out, "workers = {}", server.workers)?;
         writeln!(out, "state_dir = {:?}", server.state_dir)?;
@@ -40,6 +40,10 @@ impl Snapshot {
         writeln!(out, "filter_server_errors = {:?}", relay.filter_server_errors.name())?;
         writeln!(out, "\n[limits]\nclient_queue = {:?}", show_size(limits.client_queue))?;
         writeln!(out, "memory = {:?}", show_size(limits.memory))?;
+        writeln!(out, "\n[replay]\nenabled = {}", replay.enabled)?;
+        writeln!(out, "capacity = {}", replay.capacity)?;
+        writeln!(out, "max_age = {:?}", show_duration(replay.max_age))?;
+        writeln!(out, "persist = {}", replay.persist)?;
         writeln!(out, "\n[log]\nlevel = {:?}", log.level.as_str().to_ascii_lowercase())?;
         writeln!(out, "format = {:?}", log.format.name())?;
         writeln!(out, "mask_addresses = {}", log.mask_addresses)

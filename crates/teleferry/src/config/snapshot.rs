@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub relay: Relay,
     /// Ceilings for what waits in memory.
     pub limits: Limits,
+    /// Which first flights are remembered.
+    pub replay: Replay,
     /// What is told, and how.
     pub log: Log,
 }
@@ -225,6 +227,19 @@ pub struct Limits {
     pub client_queue: usize,
     /// Bytes that may wait for all clients.
     pub memory: usize,
+}
+
+/// `[replay]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// Whether first flights that came before are refused.
+    pub enabled: bool,
+    /// First flights that are remembered, at most.
+    pub capacity: usize,
+    /// How long each is remembered at least; never less than the whole clock window.
+    pub max_age: Duration,
+    /// Whether they are remembered from one start to the next.
+    pub persist: bool,
 }
 
 /// `[log]`

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use super::PATIENCE;
 use crate::config::{
     AddressPreference, Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode,
-    NamedSecret, Protocols, Relay, Server as ServerSettings, Snapshot, Telegram as TelegramSettings,
+    NamedSecret, Protocols, Relay, Replay, Server as ServerSettings, Snapshot, Telegram as TelegramSettings,
 };
 use crate::entropy;
 use crate::server::Server;
@@ -173,6 +173,7 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
         },
         relay: Relay { idle_timeout: minute, ..Relay::default() },
         limits: Limits::default(),
+        replay: Replay::default(),
         log: Log { level: tracing::Level::ERROR, format: LogFormat::Text, mask_addresses: true },
     })
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use teleferry::config::{
     Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret,
-    Protocols, Relay, Snapshot, Telegram as TelegramSettings,
+    Protocols, Relay, Replay, Snapshot, Telegram as TelegramSettings,
 };
 use teleferry::observe::{Counts, LinkCounts};
 use teleferry::server::Server;
@@ -77,6 +77,7 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
         },
         relay: Relay::default(),
         limits: Limits::default(),
+        replay: Replay::default(),
         log: Log { level: tracing::Level::INFO, format: LogFormat::Text, mask_addresses: true },
     }
 }
