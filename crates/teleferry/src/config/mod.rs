@@ -3,10 +3,12 @@
 //! Everything wrong is told at once, with its place and what to do. Nothing is ever guessed: a file that was named must be
 //! there, and a key that does not exist is an error.
 
+mod entry;
 mod hide;
 pub mod keys;
 mod known;
 mod listen;
+mod policy;
 mod problem;
 mod sections;
 mod show;
@@ -21,12 +23,15 @@ use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, SecretKey};
 use toml::de::DeTable;
 
+pub use entry::{TableEntry, TableKind};
+pub(crate) use entry::{subnet_v4, subnet_v6};
 pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
+pub use policy::{ListSource, Policy, PolicyKey, Rule, TableSettings};
 pub use problem::Problems;
 pub use snapshot::{
     AddressPreference, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
-    Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, Relay, Replay, Server, Snapshot,
-    Telegram,
+    Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, ProxyProtocol, Relay, Replay, Server,
+    Snapshot, SniSecrets, Telegram,
 };
 pub use value::{Wrong, ad_tag, domain, listen_address, mode, protocol, secret_key};
 
@@ -144,6 +149,8 @@ impl Source<'_> {
         }
         let handshake = sections::handshake(&Table::in_root(root, "handshake"), problems);
         let replay = sections::replay(&Table::in_root(root, "replay"), &handshake, problems);
+        let tables = policy::tables(root, self.directory, problems);
+        let policies = policy::policies(root, &listeners, &tables, problems);
         Snapshot {
             server,
             listeners,
@@ -153,6 +160,9 @@ impl Source<'_> {
             relay: sections::relay(&Table::in_root(root, "relay"), problems),
             limits: sections::limits(&Table::in_root(root, "limits"), problems),
             replay,
+            sni_secrets: sections::sni_secrets(&Table::in_root(root, "sni_secrets"), problems),
+            policies,
+            tables,
             log: sections::log(&Table::in_root(root, "log"), problems),
         }
     }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use hyper::Uri;
 use teleferry_proto::dc::DcId;
+use teleferry_proto::per_sni;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::problem::Problem;
 use super::snapshot::{
     AddressPreference, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
-    Listener, Log, LogFormat, Mode, Relay, Replay, Server, Telegram,
+    Listener, Log, LogFormat, Mode, Relay, Replay, Server, SniSecrets, Telegram,
 };
 use super::table::{self, Given, Table, expected, integer};
 use super::value::{self, Wrong};
@@ -183,8 +184,25 @@ pub(super) fn limits(table: &Table<'_>, problems: &mut Vec<Problem>) -> Limits {
     Limits {
         client_queue: table.size("client_queue", problems, SMALLEST_QUEUE..=MAX_MEMORY).or(8 * MIB),
         memory: table.size("memory", problems, MIB..=MAX_MEMORY).or(512 * MIB),
+        handshakes: table.number("handshakes", problems, 1..=MAX_CONNECTIONS).or(4096),
+        new_per_second: table.number("new_per_second", problems, 0..=MAX_CONNECTIONS).or(0),
     }
 }
+
+pub(super) fn sni_secrets(table: &Table<'_>, problems: &mut Vec<Problem>) -> SniSecrets {
+    let enabled = table.flag("enabled", problems).or(false);
+    let salt = table.text("salt", problems, |text| match text {
+        "" => Err(Wrong::new("is empty").help(SALT_HELP)),
+        per_sni::PUBLIC_SALT => Err(Wrong::new("stands in a manual, and everybody knows it").help(SALT_HELP)),
+        text => Ok(text.to_owned()),
+    });
+    if enabled && salt.is_no() {
+        problems.push(Problem::new(table.span(), "`sni_secrets` is enabled and has no salt").help(SALT_HELP));
+    }
+    SniSecrets { salt: salt.value().filter(|_| enabled) }
+}
+
+const SALT_HELP: &str = "take a long random text, such as what `teleferry secret` prints; who moves from a proxy with a salt of its own keeps that";
 
 pub(super) fn replay(table: &Table<'_>, handshake: &Handshake, problems: &mut Vec<Problem>) -> Replay {
     // A hello is as good as new from the farthest future until the farthest past.
@@ -255,9 +273,9 @@ impl Default for Limits {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_mins(1);
+pub(super) const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
+pub(super) const DAY: Duration = Duration::from_hours(24);
 const WEEK: Duration = Duration::from_hours(7 * 24);
 const YEAR: Duration = Duration::from_hours(365 * 24);
 

@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Write};
 use std::net::IpAddr;
 
-use super::snapshot::{Listener, Snapshot, Telegram};
+use super::policy::{Policy, Rule};
+use super::snapshot::{Listener, Log, Snapshot, Telegram};
 use super::value::{show_duration, show_size};
 
 impl Snapshot {
@@ -17,7 +18,7 @@ impl Snapshot {
     }
 
     fn write_to(&self, out: &mut String) -> fmt::Result {
-        let Self { server, listeners, telegram, cover, handshake, relay, limits, replay, log } = self;
+        let Self { server, listeners, telegram, cover, handshake, relay, limits, replay, .. } = self;
         writeln!(out, "[server]")?;
         writeln!(out, "workers = {}", server.workers)?;
         writeln!(out, "state_dir = {:?}", server.state_dir)?;
@@ -40,14 +41,51 @@ impl Snapshot {
         writeln!(out, "filter_server_errors = {:?}", relay.filter_server_errors.name())?;
         writeln!(out, "\n[limits]\nclient_queue = {:?}", show_size(limits.client_queue))?;
         writeln!(out, "memory = {:?}", show_size(limits.memory))?;
+        writeln!(out, "handshakes = {}\nnew_per_second = {}", limits.handshakes, limits.new_per_second)?;
         writeln!(out, "\n[replay]\nenabled = {}", replay.enabled)?;
         writeln!(out, "capacity = {}", replay.capacity)?;
         writeln!(out, "max_age = {:?}", show_duration(replay.max_age))?;
         writeln!(out, "persist = {}", replay.persist)?;
-        writeln!(out, "\n[log]\nlevel = {:?}", log.level.as_str().to_ascii_lowercase())?;
-        writeln!(out, "format = {:?}", log.format.name())?;
-        writeln!(out, "mask_addresses = {}", log.mask_addresses)
+        write_access(self, out)?;
+        write_log(&self.log, out)
     }
+}
+
+/// What decides who comes in.
+fn write_access(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
+    writeln!(out, "\n[sni_secrets]\nenabled = {}", snapshot.sni_secrets.salt.is_some())?;
+    if snapshot.sni_secrets.salt.is_some() {
+        writeln!(out, "salt = \"…\"")?;
+    }
+    for Policy { rule, listeners } in &snapshot.policies {
+        match rule {
+            Rule::Table { key, table, listed } => {
+                let rule = if *listed { "in_table" } else { "not_in_table" };
+                writeln!(out, "\n[[policy]]\nrule = {rule:?}\nkey = \"{key}\"\ntable = {table:?}")?;
+            }
+            Rule::MaxConnections { keys, limit } => {
+                writeln!(out, "\n[[policy]]\nrule = \"max_connections\"\nkeys = {}", list(keys))?;
+                writeln!(out, "limit = {limit}")?;
+            }
+        }
+        if let Some(listeners) = listeners {
+            writeln!(out, "listeners = {}", list(listeners))?;
+        }
+    }
+    for (name, table) in &snapshot.tables {
+        writeln!(out, "\n[tables.{name:?}]\nkind = {:?}", table.kind.name())?;
+        writeln!(out, "entries = {}", list(&table.entries))?;
+        if let Some(source) = &table.source {
+            writeln!(out, "source = \"{source}\"\nrefresh = {:?}", show_duration(table.refresh))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_log(log: &Log, out: &mut String) -> fmt::Result {
+    writeln!(out, "\n[log]\nlevel = {:?}", log.level.as_str().to_ascii_lowercase())?;
+    writeln!(out, "format = {:?}", log.format.name())?;
+    writeln!(out, "mask_addresses = {}", log.mask_addresses)
 }
 
 fn write_listener(listener: &Listener, out: &mut String) -> fmt::Result {
@@ -66,7 +104,9 @@ fn write_listener(listener: &Listener, out: &mut String) -> fmt::Result {
     if let Some(domain) = &listener.domain {
         writeln!(out, "domain = \"{domain}\"")?;
     }
-    writeln!(out, "max_connections = {}", listener.max_connections)
+    writeln!(out, "max_connections = {}", listener.max_connections)?;
+    writeln!(out, "proxy_protocol = {:?}", listener.proxy_protocol.name())?;
+    writeln!(out, "proxy_protocol_from = {}", list(&listener.proxy_protocol_from))
 }
 
 fn write_telegram(telegram: &Telegram, out: &mut String) -> fmt::Result {

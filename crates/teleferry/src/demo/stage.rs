@@ -16,7 +16,8 @@ use tokio::net::TcpStream;
 use super::PATIENCE;
 use crate::config::{
     AddressPreference, Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode,
-    NamedSecret, Protocols, Relay, Replay, Server as ServerSettings, Snapshot, Telegram as TelegramSettings,
+    NamedSecret, Protocols, ProxyProtocol, Relay, Replay, Server as ServerSettings, Snapshot, SniSecrets,
+    Telegram as TelegramSettings,
 };
 use crate::entropy;
 use crate::server::Server;
@@ -154,6 +155,8 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
             protocols: Protocols::ALL,
             domain: Some(domain),
             max_connections: 1000,
+            proxy_protocol: ProxyProtocol::Off,
+            proxy_protocol_from: Vec::new(),
         }],
         telegram: TelegramSettings {
             mode: Mode::Direct,
@@ -174,6 +177,9 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
         relay: Relay { idle_timeout: minute, ..Relay::default() },
         limits: Limits::default(),
         replay: Replay::default(),
+        sni_secrets: SniSecrets::default(),
+        policies: Vec::new(),
+        tables: BTreeMap::new(),
         log: Log { level: tracing::Level::ERROR, format: LogFormat::Text, mask_addresses: true },
     })
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use teleferry::config::{
     Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret,
-    Protocols, Relay, Replay, Snapshot, Telegram as TelegramSettings,
+    Protocols, ProxyProtocol, Relay, Replay, Snapshot, SniSecrets, Telegram as TelegramSettings,
 };
 use teleferry::observe::{Counts, LinkCounts};
 use teleferry::server::Server;
@@ -78,6 +78,9 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
         relay: Relay::default(),
         limits: Limits::default(),
         replay: Replay::default(),
+        sni_secrets: SniSecrets::default(),
+        policies: Vec::new(),
+        tables: BTreeMap::new(),
         log: Log { level: tracing::Level::INFO, format: LogFormat::Text, mask_addresses: true },
     }
 }
@@ -92,6 +95,8 @@ pub(crate) fn listener(name: &str) -> Listener {
         protocols: Protocols::ALL,
         domain: Some(HostName::new(DOMAIN).expect("a name")),
         max_connections: 10_000,
+        proxy_protocol: ProxyProtocol::Off,
+        proxy_protocol_from: Vec::new(),
     }
 }
 
