@@ -8,7 +8,7 @@ pub mod config;
 mod cover;
 pub mod demo;
 mod entropy;
-mod gate;
+pub mod gate;
 mod listen;
 mod net;
 pub mod observe;

@@ -100,6 +100,18 @@ impl TableEntry {
     }
 }
 
+impl From<HostName> for TableEntry {
+    fn from(name: HostName) -> Self {
+        Self::Domain(name)
+    }
+}
+
+impl From<IpNet> for TableEntry {
+    fn from(network: IpNet) -> Self {
+        Self::Network(network)
+    }
+}
+
 impl fmt::Display for TableEntry {
     /// A network of one address is written as that address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

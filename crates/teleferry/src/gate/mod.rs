@@ -2,6 +2,8 @@
 
 mod clock_window;
 mod replay;
+mod tables;
 
 pub(crate) use clock_window::ClockWindow;
 pub use replay::ReplayCounts;
+pub use tables::{TableError, TableSize, Tables};
