@@ -104,8 +104,11 @@ const fn with_signature_jitter(len: usize, draw: u8) -> usize {
 
 /// Waits until a connection proves itself or shows that it does not; answers a proven hello.
 pub(super) async fn knock(connection: &Connection, stream: &mut Stream) -> Outcome {
+    // Secrets are told apart by their place in the list, which a reload may change: one list from knock to answer.
+    let rules = connection.listener().rules();
+    let door = &rules.door;
     let mut first_bytes = Vec::new();
-    let proving = prove(connection, stream, &mut first_bytes);
+    let proving = prove(connection, door, stream, &mut first_bytes);
     let entry = match connection.alarm().within(proving).await {
         Ok(Entry::Header(client)) => return Outcome::Client(client),
         Ok(Entry::Hello(entry)) => entry,
@@ -114,7 +117,6 @@ pub(super) async fn knock(connection: &Connection, stream: &mut Stream) -> Outco
         Err(Expiry::Deadline) => return Outcome::Stranger(Stranger::HandshakeTimeout, first_bytes),
         Err(Expiry::Drained) => return Outcome::Ended(CloseReason::proxy(Kind::Drained)),
     };
-    let door = connection.listener().door();
     let Some(key) = door.keys.get(entry.secret) else {
         return Outcome::Ended(CloseReason::proxy(Kind::Fault));
     };
@@ -145,8 +147,12 @@ struct Admitted {
 }
 
 /// Reads until there is a verdict on the first bytes.
-async fn prove(connection: &Connection, stream: &mut Stream, first_bytes: &mut Vec<u8>) -> Entry {
-    let door = connection.listener().door();
+async fn prove(
+    connection: &Connection,
+    door: &Door,
+    stream: &mut Stream,
+    first_bytes: &mut Vec<u8>,
+) -> Entry {
     loop {
         match std::future::poll_fn(|cx| read_some(connection, stream, first_bytes, cx)).await {
             Err(_) => return Entry::Ended(CloseReason::client(Kind::Reset)),
@@ -160,14 +166,13 @@ async fn prove(connection: &Connection, stream: &mut Stream, first_bytes: &mut V
                 let early = first_bytes.split_off(HEADER_LEN);
                 return Entry::Header(Box::new(Client::new(accepted, None, early)));
             }
-            Verdict::Hello(proven) => return admit(connection, &proven),
+            Verdict::Hello(proven) => return admit(connection, door, &proven),
         }
     }
 }
 
 /// A hello is proven: may it come in, and if so, with what answer?
-fn admit(connection: &Connection, proven: &ProvenHello<'_>) -> Entry {
-    let door = connection.listener().door();
+fn admit(connection: &Connection, door: &Door, proven: &ProvenHello<'_>) -> Entry {
     let now = clock::unix_time();
     if !door.window.admits(proven.proof.unix_time, now) {
         if let Some(more) = connection.shard().throttles.skewed_clock.pass(clock::now()) {

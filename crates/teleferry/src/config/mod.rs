@@ -3,6 +3,7 @@
 //! Everything wrong is told at once, with its place and what to do. Nothing is ever guessed: a file that was named must be
 //! there, and a key that does not exist is an error.
 
+mod difference;
 mod entry;
 mod hide;
 pub mod keys;
@@ -23,6 +24,7 @@ use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, SecretKey};
 use toml::de::DeTable;
 
+pub use difference::Difference;
 pub use entry::{TableEntry, TableKind};
 pub(crate) use entry::{subnet_v4, subnet_v6};
 pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;

@@ -22,9 +22,9 @@ const REFRESH: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// The cover site, ready to be dialled from any shard without asking the resolver.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Site {
-    place: Place,
+    place: Arc<Place>,
     connect_timeout: Duration,
 }
 
@@ -32,8 +32,8 @@ pub(crate) struct Site {
 enum Place {
     /// There is none.
     Nowhere,
-    /// The addresses of its name, kept fresh on a thread of their own.
-    Tcp(watch::Receiver<Arc<[SocketAddr]>>),
+    /// The addresses of its name, kept fresh on a thread of their own; `None` until the first answer.
+    Tcp(watch::Receiver<Option<Arc<[SocketAddr]>>>),
     Unix(PathBuf),
 }
 
@@ -48,12 +48,17 @@ impl Site {
             Some(CoverTarget::Unix(path)) => Place::Unix(path.clone()),
             Some(CoverTarget::HostPort(host, port)) => Place::Tcp(resolve(host, *port, phase)?),
         };
-        Ok(Self { place, connect_timeout: settings.connect_timeout })
+        Ok(Self { place: Arc::new(place), connect_timeout: settings.connect_timeout })
+    }
+
+    /// The same site with another time to connect.
+    pub(crate) fn with_timeout(&self, connect_timeout: Duration) -> Self {
+        Self { place: Arc::clone(&self.place), connect_timeout }
     }
 
     /// Whether there is a site at all.
-    pub(crate) const fn exists(&self) -> bool {
-        !matches!(self.place, Place::Nowhere)
+    pub(crate) fn exists(&self) -> bool {
+        !matches!(*self.place, Place::Nowhere)
     }
 
     /// Connects to it.
@@ -61,13 +66,13 @@ impl Site {
     /// # Errors
     /// What the last address said.
     pub(crate) async fn connect(&self) -> io::Result<Stream> {
-        match &self.place {
+        match &*self.place {
             Place::Nowhere => Err(io::ErrorKind::NotFound.into()),
             Place::Unix(path) => {
                 Ok(Stream::Unix(timeout(self.connect_timeout, UnixStream::connect(path)).await??))
             }
             Place::Tcp(addresses) => {
-                let addresses = Arc::clone(&addresses.borrow());
+                let addresses = first_answer(addresses.clone(), self.connect_timeout).await;
                 match dial(&addresses, self.connect_timeout).await {
                     Ok((stream, _)) => Ok(Stream::Tcp(stream)),
                     Err(error) => Err(error.last.unwrap_or_else(|| {
@@ -79,14 +84,28 @@ impl Site {
     }
 }
 
-/// Keeps the addresses of a name fresh until the server stops. A literal address needs no thread.
+/// The addresses of the site's name; of a site that is new, waits a while for them.
+async fn first_answer(
+    mut addresses: watch::Receiver<Option<Arc<[SocketAddr]>>>,
+    patience: Duration,
+) -> Arc<[SocketAddr]> {
+    if let Some(known) = &*addresses.borrow() {
+        return Arc::clone(known);
+    }
+    match timeout(patience, addresses.wait_for(Option::is_some)).await {
+        Ok(Ok(known)) => known.clone().unwrap_or_default(),
+        Ok(Err(_)) | Err(_) => Arc::default(),
+    }
+}
+
+/// Keeps the addresses of a name fresh until nobody needs them, or the server stops. A literal address needs no thread.
 fn resolve(
     host: &str,
     port: u16,
     mut phase: watch::Receiver<Phase>,
-) -> io::Result<watch::Receiver<Arc<[SocketAddr]>>> {
+) -> io::Result<watch::Receiver<Option<Arc<[SocketAddr]>>>> {
     let literal = host.parse().map(|ip| SocketAddr::new(ip, port)).ok();
-    let (sender, receiver) = watch::channel(Arc::from_iter(literal));
+    let (sender, receiver) = watch::channel(literal.map(|address| Arc::from([address])));
     if literal.is_some() {
         return Ok(receiver);
     }
@@ -96,6 +115,7 @@ fn resolve(
         runtime.block_on(async {
             tokio::select! {
                 () = refresh(&host, port, &sender) => {}
+                () = sender.closed() => {}
                 _ = phase.wait_for(|phase| *phase == Phase::Closing) => {}
             }
         });
@@ -103,17 +123,22 @@ fn resolve(
     Ok(receiver)
 }
 
-async fn refresh(host: &str, port: u16, addresses: &watch::Sender<Arc<[SocketAddr]>>) {
+async fn refresh(host: &str, port: u16, addresses: &watch::Sender<Option<Arc<[SocketAddr]>>>) {
     let mut said = false;
     loop {
         match lookup_host((host, port)).await {
             Ok(found) => {
                 said = false;
-                addresses.send_replace(found.collect());
+                addresses.send_replace(Some(found.collect()));
                 sleep(REFRESH).await;
             }
             Err(error) => {
-                // The last known addresses stay; said once until it works again.
+                // The last known addresses stay, if there are any; said once until it works again.
+                addresses.send_if_modified(|known| {
+                    let first = known.is_none();
+                    known.get_or_insert_default();
+                    first
+                });
                 if !said {
                     warn!(host, %error, "the cover site's name cannot be looked up");
                 }

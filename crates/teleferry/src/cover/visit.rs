@@ -20,11 +20,12 @@ const TURN: usize = 256 << 10;
 pub(crate) async fn visit(mut connection: Connection, stream: Stream, first_bytes: Vec<u8>) {
     let shard = connection.shard();
     connection.listener().counters.from_visitor.add(first_bytes.len() as u64);
-    if !shard.shared.cover.exists() {
+    let cover = shard.cover();
+    if !cover.exists() {
         return super::farewell::ignore(connection, stream).await;
     }
     connection.alarm().clear();
-    let site = match connection.alarm().within(shard.shared.cover.connect()).await {
+    let site = match connection.alarm().within(cover.connect()).await {
         Ok(Ok(site)) => site,
         Ok(Err(error)) => {
             if let Some(more) = shard.throttles.cover_unreachable.pass(clock::now()) {
