@@ -8,11 +8,12 @@ use clap::Args;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde::Serialize;
-use teleferry_proto::secret::{Domain, ProxyLink, Secret};
+use teleferry_proto::per_sni;
+use teleferry_proto::secret::{Domain, HostName, ProxyLink, Secret};
 
 use super::failure::Failure;
 use super::settings::{Absent, Flags};
-use crate::config::{ListenAddress, Listener, NamedSecret, Protocol, Snapshot};
+use crate::config::{self, ListenAddress, Listener, NamedSecret, Protocol, Snapshot, SniSecrets};
 use crate::net::interface_address;
 use crate::state::Listening;
 
@@ -25,9 +26,9 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
 
-    /// Not yet supported
-    #[arg(long, value_name = "NAME", hide = true)]
-    sni: Option<String>,
+    /// Only the link of this host name, with `sni_secrets`; without it, that of the listener's domain
+    #[arg(long, value_name = "NAME", value_parser = config::domain)]
+    sni: Option<HostName>,
 
     /// Also shows each link as a QR code
     #[arg(long, conflicts_with = "json")]
@@ -52,12 +53,13 @@ struct Printed<'a> {
 }
 
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
-    if arguments.sni.is_some() {
+    let snapshot = arguments.flags.settings(Absent::Refuse)?.snapshot;
+    if arguments.sni.is_some() && snapshot.sni_secrets.salt.is_none() {
         return Err(Failure::Usage(
-            "--sni is not yet supported: it comes with secrets that depend on the domain".to_owned(),
+            "--sni names a secret of its own, and there are none: set sni_secrets.enabled and sni_secrets.salt"
+                .to_owned(),
         ));
     }
-    let snapshot = arguments.flags.settings(Absent::Refuse)?.snapshot;
     let listeners: Vec<&Listener> = snapshot
         .listeners
         .iter()
@@ -72,7 +74,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     }
     let mut links = Vec::new();
     for listener in listeners {
-        links.extend(links_of(listener, &snapshot)?);
+        links.extend(links_of(listener, arguments.sni.as_ref(), &snapshot)?);
     }
     if arguments.json {
         let json = serde_json::json!({ "links": links });
@@ -101,13 +103,21 @@ fn write_link(link: &Printed<'_>, qr: bool, out: &mut dyn Write) -> Result<(), F
     Ok(())
 }
 
-/// The links of every address, secret and kind of client of a listener.
-fn links_of<'a>(listener: &'a Listener, snapshot: &Snapshot) -> Result<Vec<Printed<'a>>, Failure> {
+/// The links of every address, secret and kind of client of a listener; with a host name only those of that name.
+fn links_of<'a>(
+    listener: &'a Listener,
+    sni: Option<&HostName>,
+    snapshot: &Snapshot,
+) -> Result<Vec<Printed<'a>>, Failure> {
     let mut links = Vec::new();
+    let fits = |protocol: &Protocol| sni.is_none() || *protocol == Protocol::Tls;
     for (host, port) in places(listener, snapshot)? {
         for secret in &listener.secrets {
-            for protocol in listener.protocols.iter() {
-                let Some(whole) = whole_secret(listener, secret, protocol) else { continue };
+            for protocol in listener.protocols.iter().filter(fits) {
+                let domain = sni.or(listener.domain.as_ref());
+                let Some(whole) = whole_secret(secret, protocol, domain, &snapshot.sni_secrets) else {
+                    continue;
+                };
                 let link = ProxyLink::new(&host, port, whole)
                     .map_err(|error| Failure::Usage(format!("listener \"{}\": {error}", listener.name)))?;
                 links.push(Printed {
@@ -126,12 +136,24 @@ fn links_of<'a>(listener: &'a Listener, snapshot: &Snapshot) -> Result<Vec<Print
 }
 
 /// The secret as a client of this kind is given it; there is always a domain where fake TLS is served.
-fn whole_secret(listener: &Listener, secret: &NamedSecret, protocol: Protocol) -> Option<Secret> {
+fn whole_secret(
+    secret: &NamedSecret,
+    protocol: Protocol,
+    domain: Option<&HostName>,
+    sni_secrets: &SniSecrets,
+) -> Option<Secret> {
     let key = secret.key.clone();
     Some(match protocol {
         Protocol::Classic => Secret::Plain(key),
         Protocol::Secure => Secret::Secure(key),
-        Protocol::Tls => Secret::Tls(key, Domain::from(listener.domain.as_ref()?)),
+        Protocol::Tls => {
+            let domain = domain?;
+            let key = match &sni_secrets.salt {
+                Some(salt) => per_sni::derive(&key, salt, domain.as_str().as_bytes()),
+                None => key,
+            };
+            Secret::Tls(key, Domain::from(domain))
+        }
     })
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use teleferry_proto::accept::Stranger;
 use tracing::debug;
 
+use crate::gate::Claim;
 use crate::listen::Place;
 use crate::net::Peer;
 use crate::observe::{CloseReason, Kind, Masked};
@@ -20,6 +21,8 @@ pub(crate) struct Connection {
     alarm: Alarm,
     listener: Rc<Listener>,
     shard: Rc<Shard>,
+    /// What the gate's rules count it in.
+    claims: Vec<Claim>,
     _place: Place,
     _alive: Alive,
 }
@@ -37,6 +40,7 @@ impl Connection {
             alarm,
             listener: Rc::clone(listener),
             shard: Rc::clone(shard),
+            claims: Vec::new(),
             _place: place,
             _alive: shard.alive(),
         };
@@ -52,6 +56,17 @@ impl Connection {
     /// The other end's address.
     pub(super) const fn address(&self) -> Peer {
         self.peer
+    }
+
+    /// A load balancer tells whose connection this is.
+    pub(super) fn passed_on_for(&mut self, peer: Peer) {
+        self.peer = peer;
+        debug!(session = self.id, listener = self.listener.name(), peer = %self.peer(), "passed on");
+    }
+
+    /// Is counted by the gate until it ends.
+    pub(super) fn hold(&mut self, claims: Vec<Claim>) {
+        self.claims = claims;
     }
 
     /// The other end's address as it may be logged.

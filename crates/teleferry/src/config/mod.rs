@@ -107,6 +107,13 @@ pub fn without_file(overrides: &Overrides, default_state_dir: &Path) -> Result<S
     source.understand(overrides, default_state_dir).map_err(ConfigError::Wrong)
 }
 
+/// What a file of this text would mean.
+#[cfg(test)]
+pub(crate) fn for_tests(text: &str) -> Snapshot {
+    let source = Source { name: Some("test.toml".into()), text, directory: Path::new("") };
+    source.understand(&Overrides::default(), Path::new("/dev/null/nowhere")).expect("valid")
+}
+
 /// A text and where it comes from.
 struct Source<'a> {
     name: Option<String>,

@@ -142,7 +142,7 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
     Ok(Snapshot {
         server: ServerSettings {
             workers: 0,
-            state_dir: "/nonexistent".into(),
+            state_dir: "/dev/null/nowhere".into(),
             public_host: None,
             max_connections: 1000,
             drain: Duration::ZERO,
@@ -176,7 +176,8 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
         },
         relay: Relay { idle_timeout: minute, ..Relay::default() },
         limits: Limits::default(),
-        replay: Replay::default(),
+        // It leaves nothing behind.
+        replay: Replay { persist: false, ..Replay::default() },
         sni_secrets: SniSecrets::default(),
         policies: Vec::new(),
         tables: BTreeMap::new(),

@@ -44,6 +44,8 @@ pub enum Kind {
     Memory,
     /// Too much waits for a client that does not read.
     Queue,
+    /// Proven by a new TLS hello, but the 64-byte header inside came before.
+    Replay,
     /// The connection broke.
     Reset,
     /// Took the first request and answered nothing.
@@ -97,7 +99,12 @@ impl CloseReason {
             (self.side, self.kind),
             (
                 Side::Client,
-                Kind::FrameLength | Kind::FramePadding | Kind::HeaderTag | Kind::TlsAlert | Kind::TlsRecord
+                Kind::FrameLength
+                    | Kind::FramePadding
+                    | Kind::HeaderTag
+                    | Kind::Replay
+                    | Kind::TlsAlert
+                    | Kind::TlsRecord
             )
         )
     }
@@ -137,7 +144,7 @@ impl Side {
 
 impl Kind {
     /// Every kind, in the order of the enumeration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Closed,
         Self::DcUnknown,
         Self::Drained,
@@ -151,6 +158,7 @@ impl Kind {
         Self::LinkLost,
         Self::Memory,
         Self::Queue,
+        Self::Replay,
         Self::Reset,
         Self::Silent,
         Self::TlsAlert,
@@ -175,6 +183,7 @@ impl Kind {
             Self::LinkLost => "link_lost",
             Self::Memory => "memory",
             Self::Queue => "queue",
+            Self::Replay => "replay",
             Self::Reset => "reset",
             Self::Silent => "silent",
             Self::TlsAlert => "tls_alert",

@@ -56,7 +56,7 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
     Snapshot {
         server: teleferry::config::Server {
             workers: 2,
-            state_dir: PathBuf::from("/nonexistent"),
+            state_dir: PathBuf::from("/dev/null/nowhere"),
             public_host: None,
             max_connections: 10_000,
             drain: minute,

@@ -45,7 +45,10 @@ pub(super) fn path(directory: &Path) -> PathBuf {
 /// There is one, and it is of no use.
 pub(super) fn load(directory: &Path) -> Result<Option<Remembered>, Spoilt> {
     match fs::read(path(directory)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // A place where no directory can be is told when something is to be kept there.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(Spoilt::Read(error)),
         Ok(bytes) => parse(&bytes).map(Some),
     }

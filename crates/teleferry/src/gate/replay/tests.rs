@@ -16,7 +16,7 @@ fn key(n: u8) -> ReplayKey {
 }
 
 fn nowhere() -> Replay {
-    Replay::new(&settings(), Path::new("/nonexistent"))
+    Replay::new(&settings(), Path::new("/dev/null/nowhere"))
 }
 
 fn now() -> u32 {
@@ -108,7 +108,7 @@ fn what_is_switched_off_remembers_nothing_and_keeps_nothing() {
 #[test]
 fn the_capacity_holds_and_evictions_are_counted() {
     let small = config::Replay { capacity: 12_800, ..settings() };
-    let replay = Replay::new(&small, Path::new("/nonexistent"));
+    let replay = Replay::new(&small, Path::new("/dev/null/nowhere"));
     for n in 0..60_000_u64 {
         let hash = n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
         assert_eq!(

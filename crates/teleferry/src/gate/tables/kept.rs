@@ -36,7 +36,9 @@ impl Kept {
     /// There is one, and it is of no use.
     pub(super) fn load(directory: &Path) -> io::Result<Self> {
         match fs::read(Self::path(directory)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(Self::default())
+            }
             Err(error) => Err(error),
             Ok(text) => Ok(serde_json::from_slice(&text)?),
         }

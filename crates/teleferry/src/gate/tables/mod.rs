@@ -20,7 +20,6 @@ use tracing::{info, warn};
 use crate::config::{ListSource, TableEntry, TableKind, TableSettings, Wrong};
 use crate::state;
 use kept::Kept;
-use list::Refusal;
 pub(crate) use set::Wanted;
 pub(crate) use table::Table;
 
@@ -89,51 +88,55 @@ impl Tables {
         *self.tables.write().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
-    /// Fills a table without a network.
+    /// Fills a table without a network: files are read, and of URLs the last copy.
     fn fill(&self, table: &Table, settings: &TableSettings) {
-        let list = match &settings.source {
-            None => None,
-            Some(ListSource::File(path)) => match read_bounded(path) {
-                Ok(list) => Some(list),
-                Err(error) => {
-                    warn!(table = table.name(), file = %path.display(), %error, "a list cannot be read; the last copy counts");
-                    self.copy(table.name())
-                }
-            },
-            Some(ListSource::Url(_)) => self.copy(table.name()),
-        };
-        if let Err(error) = table.give(&settings.entries, list.as_deref()) {
-            warn!(table = table.name(), %error, "a list is of no use; the last copy counts");
-            let copy = self.copy(table.name());
-            if table.give(&settings.entries, copy.as_deref()).is_err() {
-                // Without a list there is nothing that can be refused.
-                let _ = table.give(&settings.entries, None);
+        table.configure(&settings.entries, settings.source.as_ref());
+        let Some(source) = &settings.source else { return };
+        if let ListSource::File(path) = source {
+            match read_bounded(path) {
+                Ok(list) => self.give_list(table, source, &list),
+                Err(error) => tell_unusable(table.name(), source, &error),
             }
-        } else if let (Some(list), Some(ListSource::File(_))) = (list, &settings.source) {
-            self.keep_copy(table.name(), &list);
+        }
+        if !table.has_list()
+            && let Some(copy) = self.copy(table.name(), source)
+            && let Err(error) = table.take_list(source, &copy)
+        {
+            tell_unusable(table.name(), source, &error);
         }
     }
 
-    /// Puts a list that was fetched into its table, and keeps a copy.
-    ///
-    /// # Errors
-    /// It is of no use; the table stays as it is.
-    pub(super) fn take_list(&self, name: &str, settings: &TableSettings, list: &[u8]) -> Result<(), Refusal> {
-        let Some(table) = self.find(name) else { return Ok(()) };
-        table.give(&settings.entries, Some(list))?;
-        info!(table = name, entries = table.size(), "a list was read");
-        self.keep_copy(name, list);
-        Ok(())
+    /// Puts a list into the table of this name, and keeps a copy. One that is of no use is told, and the table stays as it
+    /// is.
+    pub(crate) fn take_list(&self, name: &str, source: &ListSource, list: &[u8]) {
+        // Without the table nobody needs it any more.
+        if let Some(table) = self.find(name) {
+            self.give_list(&table, source, list);
+        }
     }
 
-    fn keep_copy(&self, name: &str, list: &[u8]) {
-        if let Err(error) = state::write(&self.directory, &copy_name(name), list) {
+    fn give_list(&self, table: &Table, source: &ListSource, list: &[u8]) {
+        match table.take_list(source, list) {
+            Ok(()) => {
+                info!(table = table.name(), entries = table.size(), "a list was read");
+                self.keep_copy(table.name(), source, list);
+            }
+            Err(error) => tell_unusable(table.name(), source, &error),
+        }
+    }
+
+    /// The copy begins with a comment that says where it is from.
+    fn keep_copy(&self, name: &str, source: &ListSource, list: &[u8]) {
+        let copy = [copy_head(source).as_bytes(), list].concat();
+        if let Err(error) = state::write(&self.directory, &copy_name(name), &copy) {
             warn!(table = name, %error, "a list cannot be kept for the next start");
         }
     }
 
-    fn copy(&self, name: &str) -> Option<Vec<u8>> {
-        read_bounded(&self.directory.join(copy_name(name))).ok()
+    /// The last good copy of a table's list; `None` when there is none from there.
+    fn copy(&self, name: &str, source: &ListSource) -> Option<Vec<u8>> {
+        let copy = read_bounded(&self.directory.join(copy_name(name))).ok()?;
+        copy.starts_with(copy_head(source).as_bytes()).then_some(copy)
     }
 
     /// A table, for a rule.
@@ -228,6 +231,18 @@ impl Tables {
     }
 }
 
+/// Bytes of the line in front of a copy, and more than any URL has.
+const MAX_HEAD_LEN: u64 = 64 << 10;
+
+/// Says that a list cannot be had, or is none.
+pub(crate) fn tell_unusable(table: &str, source: &ListSource, error: &dyn fmt::Display) {
+    warn!(table, list = %source, %error, "a list is of no use; what was read before counts");
+}
+
+fn copy_head(source: &ListSource) -> String {
+    format!("# {source}\n")
+}
+
 /// The name of the copy of a table's list.
 fn copy_name(table: &str) -> String {
     format!("table-{table}.list")
@@ -236,9 +251,9 @@ fn copy_name(table: &str) -> String {
 /// Reads a file that may be as long as a list.
 pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // One more than fits, to see that it is too long.
-    fs::File::open(path)?.take(MAX_LIST_LEN as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_LIST_LEN {
+    // A copy is longer than its list by a line.
+    fs::File::open(path)?.take(MAX_LIST_LEN as u64 + MAX_HEAD_LEN).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 >= MAX_LIST_LEN as u64 + MAX_HEAD_LEN {
         return Err(io::Error::other(format!("it is longer than {MAX_LIST_LEN} bytes")));
     }
     Ok(bytes)

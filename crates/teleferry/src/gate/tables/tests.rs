@@ -46,7 +46,7 @@ fn f_19_changes_outlive_the_process_each_in_its_own_type() {
 fn what_cannot_be_kept_is_done_and_told() {
     let directory = tempfile::tempdir().expect("a directory");
     let missing = directory.path().join("file");
-    std::fs::write(&missing, "no directory").expect("written");
+    fs::write(&missing, "no directory").expect("written");
     let tables = Tables::new(&named([("names", table(TableKind::Domain, &[], None))]), &missing);
     assert!(matches!(tables.add("names", "a.example"), Err(TableError::NotKept(_))));
     assert!(tables.contains("names", "a.example").expect("a name"));
@@ -55,7 +55,7 @@ fn what_cannot_be_kept_is_done_and_told() {
 #[test]
 fn a_spoilt_file_of_changes_is_told_and_ignored() {
     let directory = tempfile::tempdir().expect("a directory");
-    std::fs::write(Kept::path(directory.path()), "{").expect("written");
+    fs::write(Kept::path(directory.path()), "{").expect("written");
     let tables =
         Tables::new(&named([("names", table(TableKind::Domain, &["a.example"], None))]), directory.path());
     assert_eq!(tables.size("names").expect("there"), 1);
@@ -80,6 +80,10 @@ fn lists_in_files_are_read_and_the_last_good_copy_counts() {
     size(2);
     fs::remove_file(&file).expect("removed");
     size(2);
+    // The copy of another list is none of this one.
+    let other = Some(ListSource::File(directory.path().join("other.netset")));
+    let settings = named([("blocked", table(TableKind::Network, &["192.0.2.1"], other))]);
+    assert_eq!(Tables::new(&settings, &state).size("blocked").expect("there"), 1);
 }
 
 #[test]
