@@ -4,7 +4,9 @@ mod support;
 
 use std::io::{BufRead as _, BufReader, Lines};
 use std::net::TcpStream;
-use std::process::{Child, ChildStderr, Stdio};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::{OTHER_KEY, Place, configuration, shows_a_key};
@@ -18,7 +20,10 @@ struct Running {
 impl Running {
     /// Starts it; gives its address too.
     fn start(place: &Place, arguments: &[&str]) -> (Self, String) {
-        let mut command = place.command(arguments.iter().copied());
+        Self::start_command(place.command(arguments.iter().copied()))
+    }
+
+    fn start_command(mut command: Command) -> (Self, String) {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the program runs");
         let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
         let mut running = Self { child, lines };
@@ -138,5 +143,34 @@ fn without_a_file_there_is_nothing_to_reload() {
     running.tell(Signal::HUP);
     let log = running.read_to("nothing was reloaded");
     assert!(log.contains("there is nothing to reload") && log.contains("--config"), "{log}");
+    assert_eq!(running.stop(), Some(0));
+}
+
+/// systemd waits with whoever asked for the reload until it is told that it is over, whatever came of it.
+#[test]
+fn systemd_is_told_of_the_reload_and_its_end() {
+    let place = Place::new();
+    let socket = UnixDatagram::bind(place.path("notify")).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_secs(20))).expect("an option");
+    let told = || {
+        let mut message = [0; 512];
+        let len = socket.recv(&mut message).expect("a message");
+        String::from_utf8_lossy(&message[..len]).into_owned()
+    };
+    place.write("teleferry.toml", &configuration("127.0.0.1:0"));
+    let mut command = place.command(ARGUMENTS);
+    command.env("NOTIFY_SOCKET", place.path("notify"));
+    let (mut running, _) = Running::start_command(command);
+    assert!(told().starts_with("READY=1"));
+    for (text, end) in
+        [(configuration("127.0.0.1:0"), "reloaded"), ("broken".to_owned(), "nothing was reloaded")]
+    {
+        place.write("teleferry.toml", &text);
+        running.tell(Signal::HUP);
+        running.read_to(end);
+        let began = told();
+        assert!(began.contains("RELOADING=1") && began.contains("MONOTONIC_USEC="), "{began}");
+        assert!(told().starts_with("READY=1"));
+    }
     assert_eq!(running.stop(), Some(0));
 }

@@ -6,6 +6,7 @@ mod reload {
     mod effects;
     mod keys;
     mod listeners;
+    mod model;
 }
 #[path = "middle/stage.rs"]
 #[allow(dead_code, reason = "the tests of middle proxies use the rest of it")]

@@ -1,8 +1,9 @@
 //! From the settings in force to new ones, without anybody noticing.
 
+use std::io;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::addresses::{Address, Plan};
 use super::{Published, Server, Settings};
@@ -11,7 +12,7 @@ use crate::control::{ReloadError, ReloadReport};
 use crate::cover;
 use crate::listen::{Account, ListeningSocket, Registry};
 use crate::shard::{AddressId, Layout};
-use crate::telegram::Feed;
+use crate::telegram::{Feed, Known};
 
 /// What it takes to go on to new settings.
 #[derive(Debug, Default)]
@@ -56,10 +57,7 @@ impl Rebuild {
     }
 
     /// Has the feed follow new settings; gives where its news come from when it is new.
-    fn follow(
-        &mut self,
-        snapshot: &Snapshot,
-    ) -> std::io::Result<Option<tokio::sync::watch::Receiver<Arc<crate::telegram::Known>>>> {
+    fn follow(&mut self, snapshot: &Snapshot) -> io::Result<Option<watch::Receiver<Arc<Known>>>> {
         let used = snapshot.telegram.mode != Mode::Direct;
         let is_new = used && self.feed.is_none();
         if is_new {
@@ -118,7 +116,7 @@ impl Rebuild {
 }
 
 /// The cover site of new settings: the same one while its address stays, so that its name is not looked up anew.
-fn site(server: &Server, before: &Settings, snapshot: &Snapshot) -> std::io::Result<cover::Site> {
+fn site(server: &Server, before: &Settings, snapshot: &Snapshot) -> io::Result<cover::Site> {
     if snapshot.cover.target == before.snapshot.cover.target {
         return Ok(before.cover.with_timeout(snapshot.cover.connect_timeout));
     }

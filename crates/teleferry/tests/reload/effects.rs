@@ -1,5 +1,7 @@
 //! That what changed is really in force.
 
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use teleferry::config::{CoverTarget, Mode, Snapshot};
@@ -43,6 +45,32 @@ async fn the_mode_changes_for_those_who_come() {
         crowd.rest().await;
     }
     stage.assert_no_violations();
+}
+
+/// What Telegram publishes is fetched from another place at once, and new links lead where that says.
+#[tokio::test]
+async fn what_is_published_elsewhere_counts_for_those_who_come() {
+    let (first, second) = (Stage::new(), Stage::new());
+    let mut snapshot = first.settings();
+    let proxy = Proxy::start(snapshot.clone());
+    let mut crowd = Crowd::at(proxy.address).await;
+    let published = second.settings().telegram;
+    snapshot.telegram.proxy_secret_url = published.proxy_secret_url;
+    snapshot.telegram.proxy_config_url = published.proxy_config_url;
+    snapshot.telegram.proxy_config_v6_url = published.proxy_config_v6_url;
+    snapshot.telegram.external_ip.v4 = Some(Ipv4Addr::LOCALHOST);
+    reload(&proxy, &snapshot).await;
+    soon(second.middle().wait_for_links(|links| links.iter().any(|link| link.dc == 2))).await;
+    let served = second.middle().counters().read().messages_in;
+    let mut client = proxy.client(Protocol::FakeTls).await;
+    soon(client.echo(vec![1; 64])).await.expect("echo");
+    assert_eq!(second.middle().counters().read().messages_in, served + 1);
+    let known = Arc::clone(&proxy.server.known().expect("it is used").borrow());
+    assert_eq!(known.external_ip(), snapshot.telegram.external_ip);
+    crowd.goes_on().await;
+    crowd.rest().await;
+    first.assert_no_violations();
+    second.assert_no_violations();
 }
 
 /// Pools grow and shrink.

@@ -229,7 +229,7 @@ async fn step(row: &Row, file: &File, directory: &TempDir, server: &Server) {
         .filter(|known| known.name == *section)
         .flat_map(|known| known.built_keys())
         .any(|known| known.name == *key && known.change == keys::Change::Restart);
-    if before.difference(&wanted) == config::Difference::default() {
+    if *before == wanted {
         assert_eq!(report, teleferry::control::ReloadReport::default());
     } else {
         let (said, other) =
