@@ -30,7 +30,8 @@ impl Snapshot {
             difference.compare(&key, Some(&before), None);
         }
         if self.policies != after.policies {
-            difference.live.push(format!("policy: {} rules → {}", self.policies.len(), after.policies.len()));
+            let (before, after) = (self.policies.len(), after.policies.len());
+            difference.live.push(format!("policy: {before} rules → {after}, or other ones"));
         }
         if self.sni_secrets.salt.is_some()
             && after.sni_secrets.salt.is_some()

@@ -86,13 +86,13 @@ impl<'a> Table<'a> {
     /// wrong by the check of the keys.
     pub(super) fn children(root: &'a DeTable<'a>, name: &str) -> Vec<(Spanned<&'a str>, Self)> {
         let parent = root.get(name).and_then(|value| value.get_ref().as_table());
-        let children = parent.into_iter().flatten().map(|(key, value)| {
+        let children = parent.into_iter().flatten().filter_map(|(key, value)| {
             let table = Self {
                 name: Cow::Owned(format!("{name}.{}", key.get_ref())),
-                keys: value.get_ref().as_table(),
+                keys: Some(value.get_ref().as_table()?),
                 span: Some(key.span()),
             };
-            (Spanned::new(key.span(), key.get_ref().as_ref()), table)
+            Some((Spanned::new(key.span(), key.get_ref().as_ref()), table))
         });
         children.collect()
     }
