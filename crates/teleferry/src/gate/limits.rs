@@ -32,6 +32,11 @@ impl Handshakes {
         self.limit.store(limits.handshakes, Relaxed);
     }
 
+    /// How many there are now.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
     /// A place, when there is one.
     pub(super) fn begin(self: &Arc<Self>) -> Option<Handshake> {
         let limit = self.limit.load(Relaxed);

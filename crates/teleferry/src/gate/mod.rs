@@ -42,6 +42,8 @@ pub(crate) struct Gate {
 pub struct GateCounts {
     /// The memory of first flights.
     pub replay: ReplayCounts,
+    /// Connections that are proving themselves now.
+    pub handshakes: usize,
     /// Groups of connections that rules count by, and that have connections now.
     pub groups: usize,
     /// Connections in these groups; one that several rules count is there several times.
@@ -94,6 +96,12 @@ impl Gate {
     /// What is counted now.
     pub(crate) fn counts(&self) -> GateCounts {
         let (groups, claims) = self.counters.totals();
-        GateCounts { replay: self.replay.counts(), groups, claims, tables: self.tables.sizes() }
+        GateCounts {
+            replay: self.replay.counts(),
+            handshakes: self.handshakes.count(),
+            groups,
+            claims,
+            tables: self.tables.sizes(),
+        }
     }
 }
