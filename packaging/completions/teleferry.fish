@@ -64,7 +64,7 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l protocol -d
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l mode -d 'How clients are taken to Telegram: auto, middle or direct' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l state-dir -d 'Where state is kept from one start to the next' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l listener -d 'Only the links of this listener' -r
-complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l sni -d 'Not yet supported' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l sni -d 'Only the link of this host name, with `sni_secrets`; without it, that of the listener\'s domain' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l qr -d 'Also shows each link as a QR code'
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l json -d 'Prints JSON: an object with the list `links`'
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -s h -l help -d 'Print help'

@@ -81,7 +81,8 @@ async fn what_is_no_list_changes_nothing() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/list", listener.local_addr().expect("bound"));
         let good = format!("# {url}\n127.0.0.2\n127.0.0.9\n127.0.0.10\n");
-        std::fs::write(directory.path().join("table-blocked.list"), good).expect("written");
+        let copy = directory.path().join("table-blocked.list");
+        std::fs::write(&copy, &good).expect("written");
         let (asked, was_asked) = tokio::sync::oneshot::channel();
         let server = async move {
             let (mut stream, _) = listener.accept().await.expect("a caller");
@@ -96,5 +97,7 @@ async fn what_is_no_list_changes_nothing() {
         soon(was_asked).await.expect("it was asked");
         until_listed(&stage, 3).await;
         stage.is_visitor(&tls(), 2).await;
+        drop(stage);
+        assert_eq!(std::fs::read_to_string(&copy).expect("there"), good);
     }
 }
