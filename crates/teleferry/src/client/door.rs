@@ -18,11 +18,12 @@ use super::admission;
 use super::key_share;
 use super::passed_on::{self, Senders, Stop};
 use super::relay::misbehaviour;
+use crate::clock;
 use crate::config;
 use crate::entropy;
 use crate::gate::{Claim, ClockWindow, Handshake, Recall};
 use crate::net::{Peer, Stream};
-use crate::observe::{CloseReason, Kind};
+use crate::observe::{CloseReason, Kind, Stage};
 use crate::server::Rules;
 use crate::shard::Expiry;
 
@@ -126,6 +127,7 @@ const fn with_signature_jitter(len: usize, draw: u8) -> usize {
 pub(super) async fn knock(connection: &mut Connection, stream: &mut Stream) -> Outcome {
     // Secrets are told apart by their place in the list, which a reload may change: one list from knock to answer.
     let rules = connection.listener().rules();
+    let begun = clock::now();
     let mut first_bytes = Vec::new();
     let header = passed_on::read_header(connection, &rules.door.senders, stream, &mut first_bytes);
     match connection.alarm().within(header).await {
@@ -140,7 +142,11 @@ pub(super) async fn knock(connection: &mut Connection, stream: &mut Stream) -> O
         Err(reason) => return Outcome::Stranger(reason, first_bytes),
     };
     let proving = prove(connection, &rules, stream, &mut first_bytes);
-    let entry = match connection.alarm().within(proving).await {
+    let verdict = connection.alarm().within(proving).await;
+    let judged = clock::now();
+    let counters = connection.shard().counters();
+    counters.stage(Stage::Verdict, judged.duration_since(begun));
+    let entry = match verdict {
         Ok(Entry::Header(client)) => return Outcome::Client(client),
         Ok(Entry::Hello(entry)) => entry,
         Ok(Entry::Stranger(reason)) => return Outcome::Stranger(reason, first_bytes),
@@ -150,7 +156,10 @@ pub(super) async fn knock(connection: &mut Connection, stream: &mut Stream) -> O
     let behind = first_bytes.split_off(entry.hello_len);
     drop(first_bytes);
     match connection.alarm().within(answered(connection, stream, entry, behind)).await {
-        Ok(Ok(client)) => Outcome::Client(client),
+        Ok(Ok(client)) => {
+            counters.stage(Stage::Answer, clock::now().duration_since(judged));
+            Outcome::Client(client)
+        }
         Ok(Err(reason)) => Outcome::Ended(reason),
         Err(expiry) => {
             Outcome::Ended(connection.expired(expiry, CloseReason::client(Kind::HandshakeTimeout)))

@@ -49,6 +49,7 @@ async fn serve(mut connection: Connection, mut stream: Stream) {
 /// Takes a proven client to Telegram.
 async fn carry(mut connection: Connection, stream: Stream, mut client: Client) {
     connection.hold(std::mem::take(&mut client.claims));
+    connection.proven();
     let tls = client.records.is_some();
     connection.listener().counters.client(Protocol::new(client.header.framing, tls));
     let held = connection.shard().shared.memory.part();

@@ -49,6 +49,8 @@ impl Snapshot {
         self.server.state_dir.clone_from(&running.server.state_dir);
         self.log.level = running.log.level;
         self.log.format = running.log.format;
+        self.admin.socket.clone_from(&running.admin.socket);
+        self.admin.http = running.admin.http;
     }
 
     /// Every value outside the listeners, by `section.key`.
@@ -233,7 +235,8 @@ mod tests {
         ));
         let difference = before.difference(&after);
         assert_eq!(difference.live, [""; 0]);
-        assert_eq!(difference.restart.len(), 4, "{difference:?}");
+        // The control socket moves with the state directory.
+        assert_eq!(difference.restart.len(), 5, "{difference:?}");
         assert!(difference.restart.contains(&"server.workers: 0 → 3".to_owned()), "{difference:?}");
         after.keep_what_needs_a_restart(&before);
         assert_eq!(after, before);

@@ -403,9 +403,42 @@ pub const SECTIONS: &[Section] = &[
     SNI_SECRETS,
     POLICY,
     TABLE,
+    ADMIN,
     later_section("role", false, SPLIT),
-    later_section("admin", false, CHANGE),
 ];
+
+const ADMIN: Section = Section {
+    name: "admin",
+    repeated: false,
+    meaning: "How the running process is watched and told what to do.",
+    status: Built,
+    keys: &[
+        fixed(
+            "socket",
+            "path or \"off\"",
+            Value::Default("\"ctl.sock\""),
+            "The socket of `teleferry ctl`: whoever may open it may do everything. A relative path begins at the state directory.",
+        ),
+        fixed(
+            "http",
+            "address",
+            Value::Example("\"127.0.0.1:9180\""),
+            "\"IP:PORT\" for metrics, health, the status page and the API. Other addresses than loopback need `token_file`.",
+        ),
+        key(
+            "token_file",
+            "path",
+            Value::Example("\"admin.token\""),
+            "A file with a token of 16 characters or more: over `http`, nothing is changed and no link is shown without it. A relative path begins at the file's directory.",
+        ),
+        key(
+            "seed_metric_names",
+            "true or false",
+            Value::Default("false"),
+            "Whether metrics also have the names of the Erlang proxy, for dashboards made for that.",
+        ),
+    ],
+};
 
 const TELEGRAM: Section = Section {
     name: "telegram",

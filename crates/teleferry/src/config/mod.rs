@@ -30,8 +30,9 @@ pub(crate) use entry::{subnet_v4, subnet_v6};
 pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
 pub use policy::{ListSource, Policy, PolicyKey, Rule, TableSettings};
 pub use problem::Problems;
+pub(crate) use sections::DEFAULT_SOCKET;
 pub use snapshot::{
-    AddressPreference, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
+    AddressPreference, Admin, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
     Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, ProxyProtocol, Relay, Replay, Server,
     Snapshot, SniSecrets, Telegram,
 };
@@ -160,7 +161,9 @@ impl Source<'_> {
         let replay = sections::replay(&Table::in_root(root, "replay"), &handshake, problems);
         let tables = policy::tables(root, self.directory, problems);
         let policies = policy::policies(root, &listeners, &tables, problems);
+        let admin = Table::in_root(root, "admin");
         Snapshot {
+            admin: sections::admin(&admin, self.directory, &server.state_dir, problems),
             server,
             listeners,
             telegram: sections::telegram(&Table::in_root(root, "telegram"), problems),

@@ -13,7 +13,7 @@ use toml::de::DeValue;
 
 use super::problem::Problem;
 use super::snapshot::{
-    AddressPreference, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
+    AddressPreference, Admin, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
     Listener, Log, LogFormat, Mode, Relay, Replay, Server, SniSecrets, Telegram,
 };
 use super::table::{self, Given, Table, expected, integer};
@@ -243,6 +243,39 @@ pub(super) fn log(table: &Table<'_>, problems: &mut Vec<Problem>) -> Log {
     }
 }
 
+/// `state_dir` is where a relative socket begins, `directory` where a relative token file does.
+pub(super) fn admin(
+    table: &Table<'_>,
+    directory: &Path,
+    state_dir: &Path,
+    problems: &mut Vec<Problem>,
+) -> Admin {
+    let path = |directory: &Path, path: &str| match path {
+        "" => Err(Wrong::new("is an empty path")),
+        path => Ok(directory.join(path)),
+    };
+    let socket = table.text("socket", problems, |text| match text {
+        "off" => Ok(None),
+        text => path(state_dir, text).map(Some),
+    });
+    let http = table.text("http", problems, value::admin_address);
+    let token_file = table.text("token_file", problems, |text| path(directory, text));
+    if let Given::Yes(address) = &http
+        && !address.get_ref().ip().to_canonical().is_loopback()
+        && token_file.is_no()
+    {
+        let wrong = Wrong::new("can be reached from other machines, so that a token is needed")
+            .help("set `token_file`, or listen on 127.0.0.1 and come through SSH");
+        problems.push(table::told("admin.http", address.span(), wrong));
+    }
+    Admin {
+        socket: socket.or(Some(state_dir.join(DEFAULT_SOCKET))),
+        http: http.value(),
+        token_file: token_file.value(),
+        seed_metric_names: table.flag("seed_metric_names", problems).or(false),
+    }
+}
+
 /// What holds when the section is left out.
 impl Default for Telegram {
     fn default() -> Self {
@@ -271,6 +304,9 @@ impl Default for Limits {
         limits(&Table::absent("limits"), &mut Vec::new())
     }
 }
+
+/// The control socket, in the state directory.
+pub(crate) const DEFAULT_SOCKET: &str = "ctl.sock";
 
 const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_mins(1);

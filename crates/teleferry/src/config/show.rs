@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Display};
 
 use super::policy::{Policy, Rule, TableSettings};
-use super::snapshot::{Listener, Replay, Server, Snapshot, SniSecrets, Telegram};
+use super::snapshot::{Admin, Listener, Replay, Server, Snapshot, SniSecrets, Telegram};
 use super::value::{show_duration, show_size};
 
 /// A table of the file with what is in force.
@@ -31,7 +31,7 @@ impl Snapshot {
 
     /// Everything but the listeners, in the order of the file.
     pub(super) fn shown(&self) -> Vec<Shown> {
-        let Self { server, listeners: _, telegram, cover, handshake, relay, limits, log, .. } = self;
+        let Self { server, listeners: _, telegram, cover, handshake, relay, limits, log, admin, .. } = self;
         let target = cover.target.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
         let mut all = vec![
             show_server(server),
@@ -62,6 +62,7 @@ impl Snapshot {
                 .quoted("format", log.format.name())
                 .plain("mask_addresses", log.mask_addresses),
         );
+        all.push(show_admin(admin));
         all
     }
 }
@@ -113,6 +114,19 @@ fn show_server(server: &Server) -> Shown {
         shown = shown.quoted("public_host", host);
     }
     shown.plain("max_connections", max_connections).quoted("drain", show_duration(*drain))
+}
+
+fn show_admin(admin: &Admin) -> Shown {
+    let Admin { socket, http, token_file, seed_metric_names } = admin;
+    let socket = socket.as_ref().map_or_else(|| "off".to_owned(), |path| path.display().to_string());
+    let mut shown = Shown::new("admin").quoted("socket", socket);
+    if let Some(address) = http {
+        shown = shown.quoted("http", address);
+    }
+    if let Some(path) = token_file {
+        shown = shown.quoted("token_file", path.display());
+    }
+    shown.plain("seed_metric_names", seed_metric_names)
 }
 
 fn show_listener(listener: &Listener) -> Shown {

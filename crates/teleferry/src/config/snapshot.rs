@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub tables: BTreeMap<String, TableSettings>,
     /// What is told, and how.
     pub log: Log,
+    /// How it is watched and told what to do.
+    pub admin: Admin,
 }
 
 /// `[server]`
@@ -289,6 +291,19 @@ pub struct Log {
     pub mask_addresses: bool,
 }
 
+/// `[admin]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// The control socket; `None` when it is off.
+    pub socket: Option<PathBuf>,
+    /// Where the same is served over TCP; port 0 lets the system choose.
+    pub http: Option<SocketAddr>,
+    /// The file with the token; always there when `http` is not a loopback address.
+    pub token_file: Option<PathBuf>,
+    /// Whether metrics also have the seed's names.
+    pub seed_metric_names: bool,
+}
+
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -296,6 +311,11 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl Admin {
+    /// Nothing is open.
+    pub const OFF: Self = Self { socket: None, http: None, token_file: None, seed_metric_names: false };
 }
 
 impl Protocols {

@@ -180,6 +180,17 @@ pub(super) fn cover_target(text: &str) -> Result<Option<CoverTarget>, Wrong> {
     Ok(Some(CoverTarget::HostPort(host.to_owned(), port)))
 }
 
+/// An address for tools of the operator.
+pub(super) fn admin_address(text: &str) -> Result<SocketAddr, Wrong> {
+    text.parse().map_err(|_| {
+        let wrong = Wrong::new("is no address to listen on");
+        match text.parse::<u16>() {
+            Ok(port) => wrong.help(format!("write \"127.0.0.1:{port}\"")),
+            Err(_) => wrong.help("the forms are \"IP:PORT\" and \"[IPv6]:PORT\""),
+        }
+    })
+}
+
 /// A host for links: a name, or an address without brackets.
 pub(super) fn public_host(text: &str) -> Result<String, Wrong> {
     if text.parse::<IpAddr>().is_ok() {

@@ -15,9 +15,9 @@ use tokio::net::TcpStream;
 
 use super::PATIENCE;
 use crate::config::{
-    AddressPreference, Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode,
-    NamedSecret, Protocols, ProxyProtocol, Relay, Replay, Server as ServerSettings, Snapshot, SniSecrets,
-    Telegram as TelegramSettings,
+    AddressPreference, Admin, Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat,
+    Mode, NamedSecret, Protocols, ProxyProtocol, Relay, Replay, Server as ServerSettings, Snapshot,
+    SniSecrets, Telegram as TelegramSettings,
 };
 use crate::entropy;
 use crate::server::Server;
@@ -182,5 +182,6 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
         policies: Vec::new(),
         tables: BTreeMap::new(),
         log: Log { level: tracing::Level::ERROR, format: LogFormat::Text, mask_addresses: true },
+        admin: Admin::OFF,
     })
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use teleferry::config::{
-    Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret,
+    Admin, Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret,
     Protocols, ProxyProtocol, Relay, Replay, Snapshot, SniSecrets, Telegram as TelegramSettings,
 };
 use teleferry::observe::{Counts, LinkCounts};
@@ -82,6 +82,7 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
         policies: Vec::new(),
         tables: BTreeMap::new(),
         log: Log { level: tracing::Level::INFO, format: LogFormat::Text, mask_addresses: true },
+        admin: Admin::OFF,
     }
 }
 

@@ -92,6 +92,10 @@ const ROWS: &[Row] = &[
     row("log", "level", ["\"warn\"", "\"debug\""]),
     row("log", "format", ["\"json\"", "\"text\""]),
     row("log", "mask_addresses", ["false", "true"]),
+    row("admin", "socket", ["\"a.sock\"", "\"off\""]),
+    row("admin", "http", ["\"127.0.0.1:9180\"", "\"127.0.0.1:9181\""]),
+    row("admin", "token_file", ["\"a.txt\"", "\"b.txt\""]),
+    row("admin", "seed_metric_names", ["true", "false"]),
     row("limits", "client_queue", ["\"1MiB\"", "\"2MiB\""]),
     row("limits", "memory", ["\"64MiB\"", "\"65MiB\""]),
     row("limits", "handshakes", ["100", "200"]),
@@ -143,7 +147,7 @@ entries = "127.0.0.1"
 "#;
 
 /// Every section that has rows, with its heading.
-const HEADINGS: [(&str, &str); 12] = [
+const HEADINGS: [(&str, &str); 13] = [
     ("server", "[server]"),
     ("telegram", "[telegram]"),
     ("cover", "[cover]"),
@@ -151,6 +155,7 @@ const HEADINGS: [(&str, &str); 12] = [
     ("relay", "[relay]"),
     ("limits", "[limits]"),
     ("log", "[log]"),
+    ("admin", "[admin]"),
     ("replay", "[replay]"),
     ("sni_secrets", "[sni_secrets]"),
     ("policy", "[[policy]]"),

@@ -69,6 +69,7 @@ impl Relay {
                 Poll::Ready(Ok(0)) => self.down = Way::Ending,
                 Poll::Ready(Ok(n)) => {
                     moved += n;
+                    self.shard_counters().telegram_reads.observe(n as u64);
                     bulk.ends |= n < WORTH_IT;
                     self.bulk = Some(bulk);
                 }
