@@ -4,14 +4,14 @@ mod client;
 mod text;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
-use crate::admin::{Reloaded, Status};
+use crate::admin::{Reloaded, Status, TableAnswer, TableEntries};
 use crate::config::{self, DEFAULT_SOCKET, Overrides};
 use crate::state;
 use client::{Answer, ask};
@@ -48,6 +48,32 @@ enum Order {
     Drain,
     /// Shows the data centres with their links
     Dc,
+    /// Looks into the tables of the rules, and changes them
+    #[command(subcommand)]
+    Table(Table),
+}
+
+#[derive(Subcommand)]
+enum Table {
+    /// Shows every table and its size, or what is in one
+    List {
+        /// Its name
+        table: Option<String>,
+    },
+    /// Adds a host name, an address or a network, for later starts too
+    Add(Entry),
+    /// Takes one out, for later starts too
+    Remove(Entry),
+    /// Says whether a host name is in a table, or an address lies in one of its networks
+    Contains(Entry),
+}
+
+#[derive(Args)]
+struct Entry {
+    /// The table's name
+    table: String,
+    /// The host name, address or network
+    entry: String,
 }
 
 /// Between two looks.
@@ -59,7 +85,7 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     let socket = arguments.socket()?;
     let show = Show { json: arguments.json };
-    match arguments.order {
+    match &arguments.order {
         Order::Status { watch: false } => {
             show.answer::<Status>(&ask(&socket, "GET", "/api/v1/status")?, text::status, out)
         }
@@ -82,8 +108,36 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
             }
             Ok(())
         }
+        Order::Table(order) => table(order, &socket, &show, out),
         Order::Dc => show.answer::<text::Dcs>(&ask(&socket, "GET", "/api/v1/dcs")?, text::dcs, out),
     }
+}
+
+fn table(order: &Table, socket: &Path, show: &Show, out: &mut dyn Write) -> Result<(), Failure> {
+    let (method, entry, text): (_, _, fn(&TableAnswer, &mut dyn Write) -> _) = match order {
+        Table::List { table: None } => {
+            let answer = ask(socket, "GET", "/api/v1/tables")?;
+            return show.answer::<text::Tables>(&answer, text::tables, out);
+        }
+        Table::List { table: Some(table) } => {
+            let path = format!("/api/v1/tables/{}/entries", plain(table)?);
+            return show.answer::<TableEntries>(&ask(socket, "GET", &path)?, text::entries, out);
+        }
+        Table::Add(entry) => ("PUT", entry, text::added),
+        Table::Remove(entry) => ("DELETE", entry, text::removed),
+        Table::Contains(entry) => ("GET", entry, text::contained),
+    };
+    let path = format!("/api/v1/tables/{}/entries/{}", plain(&entry.table)?, plain(&entry.entry)?);
+    show.answer(&ask(socket, method, &path)?, text, out)
+}
+
+/// What can stand in a path as it is, as all names and entries of tables can.
+fn plain(text: &str) -> Result<&str, Failure> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
+    if !text.is_empty() && text.chars().all(fits) {
+        return Ok(text);
+    }
+    Err(Failure::Usage(format!("{text:?} is neither a table nor an entry of one")))
 }
 
 /// How answers are shown.
