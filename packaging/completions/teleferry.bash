@@ -64,6 +64,9 @@ _teleferry() {
             teleferry__subcmd__ctl,status)
                 cmd="teleferry__subcmd__ctl__subcmd__status"
                 ;;
+            teleferry__subcmd__ctl,table)
+                cmd="teleferry__subcmd__ctl__subcmd__table"
+                ;;
             teleferry__subcmd__ctl,upgrade)
                 cmd="teleferry__subcmd__ctl__subcmd__upgrade"
                 ;;
@@ -85,8 +88,53 @@ _teleferry() {
             teleferry__subcmd__ctl__subcmd__help,status)
                 cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__status"
                 ;;
+            teleferry__subcmd__ctl__subcmd__help,table)
+                cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__table"
+                ;;
             teleferry__subcmd__ctl__subcmd__help,upgrade)
                 cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__upgrade"
+                ;;
+            teleferry__subcmd__ctl__subcmd__help__subcmd__table,add)
+                cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__table__subcmd__add"
+                ;;
+            teleferry__subcmd__ctl__subcmd__help__subcmd__table,contains)
+                cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__table__subcmd__contains"
+                ;;
+            teleferry__subcmd__ctl__subcmd__help__subcmd__table,list)
+                cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__table__subcmd__list"
+                ;;
+            teleferry__subcmd__ctl__subcmd__help__subcmd__table,remove)
+                cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__table__subcmd__remove"
+                ;;
+            teleferry__subcmd__ctl__subcmd__table,add)
+                cmd="teleferry__subcmd__ctl__subcmd__table__subcmd__add"
+                ;;
+            teleferry__subcmd__ctl__subcmd__table,contains)
+                cmd="teleferry__subcmd__ctl__subcmd__table__subcmd__contains"
+                ;;
+            teleferry__subcmd__ctl__subcmd__table,help)
+                cmd="teleferry__subcmd__ctl__subcmd__table__subcmd__help"
+                ;;
+            teleferry__subcmd__ctl__subcmd__table,list)
+                cmd="teleferry__subcmd__ctl__subcmd__table__subcmd__list"
+                ;;
+            teleferry__subcmd__ctl__subcmd__table,remove)
+                cmd="teleferry__subcmd__ctl__subcmd__table__subcmd__remove"
+                ;;
+            teleferry__subcmd__ctl__subcmd__table__subcmd__help,add)
+                cmd="teleferry__subcmd__ctl__subcmd__table__subcmd__help__subcmd__add"
+                ;;
+            teleferry__subcmd__ctl__subcmd__table__subcmd__help,contains)
+                cmd="teleferry__subcmd__ctl__subcmd__table__subcmd__help__subcmd__contains"
+                ;;
+            teleferry__subcmd__ctl__subcmd__table__subcmd__help,help)
+                cmd="teleferry__subcmd__ctl__subcmd__table__subcmd__help__subcmd__help"
+                ;;
+            teleferry__subcmd__ctl__subcmd__table__subcmd__help,list)
+                cmd="teleferry__subcmd__ctl__subcmd__table__subcmd__help__subcmd__list"
+                ;;
+            teleferry__subcmd__ctl__subcmd__table__subcmd__help,remove)
+                cmd="teleferry__subcmd__ctl__subcmd__table__subcmd__help__subcmd__remove"
                 ;;
             teleferry__subcmd__help,check)
                 cmd="teleferry__subcmd__help__subcmd__check"
@@ -133,8 +181,23 @@ _teleferry() {
             teleferry__subcmd__help__subcmd__ctl,status)
                 cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__status"
                 ;;
+            teleferry__subcmd__help__subcmd__ctl,table)
+                cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__table"
+                ;;
             teleferry__subcmd__help__subcmd__ctl,upgrade)
                 cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__upgrade"
+                ;;
+            teleferry__subcmd__help__subcmd__ctl__subcmd__table,add)
+                cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__table__subcmd__add"
+                ;;
+            teleferry__subcmd__help__subcmd__ctl__subcmd__table,contains)
+                cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__table__subcmd__contains"
+                ;;
+            teleferry__subcmd__help__subcmd__ctl__subcmd__table,list)
+                cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__table__subcmd__list"
+                ;;
+            teleferry__subcmd__help__subcmd__ctl__subcmd__table,remove)
+                cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__table__subcmd__remove"
                 ;;
             *)
                 ;;
@@ -217,7 +280,7 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__ctl)
-            opts="-h --socket --config --json --help status reload drain upgrade log dc help"
+            opts="-h --socket --config --json --help status reload drain upgrade log dc table help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -283,7 +346,7 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__ctl__subcmd__help)
-            opts="status reload drain upgrade log dc help"
+            opts="status reload drain upgrade log dc table help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -380,6 +443,76 @@ _teleferry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        teleferry__subcmd__ctl__subcmd__help__subcmd__table)
+            opts="list add remove contains"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__help__subcmd__table__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__help__subcmd__table__subcmd__contains)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__help__subcmd__table__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__help__subcmd__table__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         teleferry__subcmd__ctl__subcmd__help__subcmd__upgrade)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -441,6 +574,200 @@ _teleferry() {
         teleferry__subcmd__ctl__subcmd__status)
             opts="-h --watch --socket --config --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__table)
+            opts="-h --socket --config --json --help list add remove contains help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__table__subcmd__add)
+            opts="-h --socket --config --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__table__subcmd__contains)
+            opts="-h --socket --config --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__table__subcmd__help)
+            opts="list add remove contains help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__table__subcmd__help__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__table__subcmd__help__subcmd__contains)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__table__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__table__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__table__subcmd__help__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__table__subcmd__list)
+            opts="-h --socket --config --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__table__subcmd__remove)
+            opts="-h --socket --config --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -539,7 +866,7 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__help__subcmd__ctl)
-            opts="status reload drain upgrade log dc"
+            opts="status reload drain upgrade log dc table"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -611,6 +938,76 @@ _teleferry() {
         teleferry__subcmd__help__subcmd__ctl__subcmd__status)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__ctl__subcmd__table)
+            opts="list add remove contains"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__ctl__subcmd__table__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__ctl__subcmd__table__subcmd__contains)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__ctl__subcmd__table__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__ctl__subcmd__table__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -65,7 +65,7 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l protocol -d
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l mode -d 'How clients are taken to Telegram: auto, middle or direct' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l state-dir -d 'Where state is kept from one start to the next' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l listener -d 'Only the links of this listener' -r
-complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l sni -d 'Not yet supported' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l sni -d 'Only the link of this host name, with `sni_secrets`; without it, that of the listener\'s domain' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l qr -d 'Also shows each link as a QR code'
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l json -d 'Prints JSON: an object with the list `links`'
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -s h -l help -d 'Print help'
@@ -79,17 +79,18 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l repeat -d '
 complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l timeout -d 'How long each exchange may take, from connecting to the answer' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l json -d 'Print one JSON object instead of tables'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -l config -d 'The configuration file of the running process' -r -F
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -l json -d 'Prints what the process answers, as JSON'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -s h -l help -d 'Print help'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "status" -d 'Shows how it is'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "reload" -d 'Has it read its settings again'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "drain" -d 'Has it accept nothing more, let its connections end for the configured time, and leave'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "upgrade" -d 'Has the program that stands in its place now started, and everything handed over to it: nobody is refused, and connections may end by themselves for the configured time'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "log" -d 'Shows which log lines are told, or tells others until the next reload'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "dc" -d 'Shows the data centres with their links'
-complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc table help" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc table help" -l config -d 'The configuration file of the running process' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc table help" -l json -d 'Prints what the process answers, as JSON'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc table help" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc table help" -f -a "status" -d 'Shows how it is'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc table help" -f -a "reload" -d 'Has it read its settings again'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc table help" -f -a "drain" -d 'Has it accept nothing more, let its connections end for the configured time, and leave'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc table help" -f -a "upgrade" -d 'Has the program that stands in its place now started, and everything handed over to it: nobody is refused, and connections may end by themselves for the configured time'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc table help" -f -a "log" -d 'Shows which log lines are told, or tells others until the next reload'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc table help" -f -a "dc" -d 'Shows the data centres with their links'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc table help" -f -a "table" -d 'Looks into the tables of the rules, and changes them'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain upgrade log dc table help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from status" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from status" -l config -d 'The configuration file of the running process' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from status" -l watch -d 'Shows it again every two seconds until it is interrupted'
@@ -115,12 +116,22 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from dc" -l config -d 'The configuration file of the running process' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from dc" -l json -d 'Prints what the process answers, as JSON'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from dc" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from table" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from table" -l config -d 'The configuration file of the running process' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from table" -l json -d 'Prints what the process answers, as JSON'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from table" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from table" -f -a "list" -d 'Shows every table and its size, or what is in one'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from table" -f -a "add" -d 'Adds a host name, an address or a network, for later starts too'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from table" -f -a "remove" -d 'Takes one out, for later starts too'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from table" -f -a "contains" -d 'Says whether a host name is in a table, or an address lies in one of its networks'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from table" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "status" -d 'Shows how it is'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "reload" -d 'Has it read its settings again'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "drain" -d 'Has it accept nothing more, let its connections end for the configured time, and leave'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "upgrade" -d 'Has the program that stands in its place now started, and everything handed over to it: nobody is refused, and connections may end by themselves for the configured time'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "log" -d 'Shows which log lines are told, or tells others until the next reload'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "dc" -d 'Shows the data centres with their links'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "table" -d 'Looks into the tables of the rules, and changes them'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c teleferry -n "__fish_teleferry_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand man" -s h -l help -d 'Print help'
@@ -140,3 +151,4 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_see
 complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "upgrade" -d 'Has the program that stands in its place now started, and everything handed over to it: nobody is refused, and connections may end by themselves for the configured time'
 complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "log" -d 'Shows which log lines are told, or tells others until the next reload'
 complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "dc" -d 'Shows the data centres with their links'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "table" -d 'Looks into the tables of the rules, and changes them'

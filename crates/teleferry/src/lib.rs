@@ -10,7 +10,7 @@ pub mod control;
 mod cover;
 pub mod demo;
 mod entropy;
-mod gate;
+pub mod gate;
 mod links;
 mod listen;
 pub mod logging;

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
-use teleferry_proto::secret::{Domain, ProxyLink, Secret};
+use teleferry_proto::per_sni;
+use teleferry_proto::secret::{Domain, HostName, ProxyLink, Secret};
 use utoipa::ToSchema;
 
-use crate::config::{ListenAddress, Listener, Mode, NamedSecret, Protocol, Snapshot};
+use crate::config::{ListenAddress, Listener, Mode, NamedSecret, Protocol, Snapshot, SniSecrets};
 use crate::net::interface_address;
 use crate::state::Listening;
 
@@ -32,16 +33,24 @@ pub(crate) struct Link {
     pub(crate) https: String,
 }
 
-/// The links of every address, secret and kind of client of a listener.
+/// The links of every address, secret and kind of client of a listener; with a host name only those of that name.
 ///
 /// # Errors
 /// They cannot be told, in a sentence without a full stop.
-pub(crate) fn links_of(listener: &Listener, snapshot: &Snapshot) -> Result<Vec<Link>, String> {
+pub(crate) fn links_of(
+    listener: &Listener,
+    sni: Option<&HostName>,
+    snapshot: &Snapshot,
+) -> Result<Vec<Link>, String> {
     let mut links = Vec::new();
+    let fits = |protocol: &Protocol| sni.is_none() || *protocol == Protocol::Tls;
     for (host, port) in places(listener, snapshot)? {
         for secret in &listener.secrets {
-            for protocol in listener.protocols.iter() {
-                let Some(whole) = whole_secret(listener, secret, protocol) else { continue };
+            for protocol in listener.protocols.iter().filter(fits) {
+                let domain = sni.or(listener.domain.as_ref());
+                let Some(whole) = whole_secret(secret, protocol, domain, &snapshot.sni_secrets) else {
+                    continue;
+                };
                 let link = ProxyLink::new(&host, port, whole)
                     .map_err(|error| format!("listener \"{}\": {error}", listener.name))?;
                 links.push(Link {
@@ -61,12 +70,24 @@ pub(crate) fn links_of(listener: &Listener, snapshot: &Snapshot) -> Result<Vec<L
 }
 
 /// The secret as a client of this kind is given it; there is always a domain where fake TLS is served.
-fn whole_secret(listener: &Listener, secret: &NamedSecret, protocol: Protocol) -> Option<Secret> {
+fn whole_secret(
+    secret: &NamedSecret,
+    protocol: Protocol,
+    domain: Option<&HostName>,
+    sni_secrets: &SniSecrets,
+) -> Option<Secret> {
     let key = secret.key.clone();
     Some(match protocol {
         Protocol::Classic => Secret::Plain(key),
         Protocol::Secure => Secret::Secure(key),
-        Protocol::Tls => Secret::Tls(key, Domain::from(listener.domain.as_ref()?)),
+        Protocol::Tls => {
+            let domain = domain?;
+            let key = match &sni_secrets.salt {
+                Some(salt) => per_sni::derive(&key, salt, domain.as_str().as_bytes()),
+                None => key,
+            };
+            Secret::Tls(key, Domain::from(domain))
+        }
     })
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::{ListenAddress, Snapshot};
+use crate::gate::{GateCounts, Tables};
 use crate::observe::{
     Counts, DcCounters, LinkCounts, ProcessReading, ReloadCounts, Reloads, ShardCounters, Spread, Stage,
 };
@@ -54,6 +55,8 @@ pub struct Reading {
     pub since_direct_answer: Option<Duration>,
     /// Reloads since the start.
     pub reloads: ReloadCounts,
+    /// What the gate remembers and counts.
+    pub gate: GateCounts,
     /// What the system says of the process.
     pub process: ProcessReading,
 }
@@ -134,6 +137,11 @@ impl Observer {
         &self.watched.reloads
     }
 
+    /// The tables of the rules.
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.watched.shared.gate.tables
+    }
+
     /// How it is now.
     #[must_use]
     pub fn read(&self) -> Reading {
@@ -161,6 +169,7 @@ impl Observer {
             beats: watched.shards.iter().map(|shard| shard.since_beat(now)).collect(),
             since_direct_answer: since_direct_answer(&watched.shards, now),
             reloads: watched.reloads.counts(),
+            gate: watched.shared.gate.counts(),
             process: ProcessReading::now(),
         }
     }

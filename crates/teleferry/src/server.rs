@@ -20,6 +20,7 @@ use crate::clock;
 use crate::config::{ListenAddress, Mode, Snapshot};
 use crate::control::{ReloadError, ReloadReport};
 use crate::cover;
+use crate::gate::{GateCounts, Tables, Upkeep};
 use crate::listen::Registry;
 use crate::observe::{Counts, LinkCounts, Reach, Reloads, ShardCounters};
 use crate::reading::{ListenerReading, Observer};
@@ -41,6 +42,8 @@ pub struct Server {
     watched: Arc<Watched>,
     /// What only a reload touches, and one at a time.
     rebuild: Mutex<Rebuild>,
+    /// What the gate does by itself. Ends after the shards, so that what it keeps is all.
+    upkeep: Option<Upkeep>,
 }
 
 /// What is in force.
@@ -142,12 +145,13 @@ impl Server {
         let (phase, receiver) = watch::channel(Phase::Running);
         let site = cover::Site::start(&snapshot.cover, receiver.clone()).map_err(StartError::Thread)?;
         let known = rebuild.feed.as_ref().map(Feed::known);
-        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site));
+        let shared = Arc::new(Shared::new(shards, &snapshot));
+        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site, &shared.gate));
         let registry = Arc::new(Registry::default());
         rebuild.open_accounts(&registry, shards, &snapshot);
         let started = clock::now();
         let watched = Arc::new(Watched {
-            shared: Arc::new(Shared::new(shards, &snapshot)),
+            shared,
             started,
             published: Arc::new(ArcSwap::from_pointee(rebuild.publish(&settings))),
             registry,
@@ -162,6 +166,7 @@ impl Server {
             phase,
             threads: Vec::new(),
             rebuild: Mutex::default(),
+            upkeep: None,
         };
         let (done, _) = mpsc::channel(1);
         for (number, sockets) in sockets.into_iter().enumerate() {
@@ -177,6 +182,8 @@ impl Server {
             feed.follow(&snapshot.telegram).map_err(StartError::Thread)?;
         }
         server.rebuild = Mutex::new(rebuild);
+        let upkeep = Upkeep::start(Arc::clone(&server.shared.gate)).map_err(StartError::Thread)?;
+        server.upkeep = Some(upkeep);
         Ok(server)
     }
 
@@ -259,6 +266,18 @@ impl Server {
         ids.into_iter().map(of).collect()
     }
 
+    /// What the gate remembers and counts, over all listeners.
+    #[must_use]
+    pub fn gate(&self) -> GateCounts {
+        self.shared.gate.counts()
+    }
+
+    /// The tables of the rules, to be looked at and changed.
+    #[must_use]
+    pub fn tables(&self) -> Arc<Tables> {
+        Arc::clone(&self.shared.gate.tables)
+    }
+
     /// A way to stop at once while [`stop`](Self::stop) still waits.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
@@ -292,6 +311,7 @@ impl Drop for Server {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+        self.upkeep.take();
     }
 }
 

@@ -148,7 +148,7 @@ fn wrong_settings_end_it_with_2_before_anything_is_opened() {
     place.write("teleferry.toml", &(configuration("127.0.0.1:0") + "[relay]\nidle_timeout = \"0s\"\n"));
     let done = place.run(["run", "--config", "teleferry.toml"]);
     assert_eq!(done.code, Some(2), "{}", done.stderr);
-    assert!(done.stderr.contains("`relay.idle_timeout` is not between 1s and 168h"), "{}", done.stderr);
+    assert!(done.stderr.contains("`relay.idle_timeout` is not between 1s and 7d"), "{}", done.stderr);
     assert!(kept_state(&place).is_empty());
 }
 

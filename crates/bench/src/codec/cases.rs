@@ -2,12 +2,13 @@
 
 use std::hint::black_box;
 
-use teleferry_proto::accept::{Protocols, Verdict, examine};
+use teleferry_proto::accept::{Protocols, Terms, Verdict, examine};
 use teleferry_proto::cipher::CtrStream;
 use teleferry_proto::fake_tls::greeting::{Shape, greet};
 use teleferry_proto::fake_tls::record;
 use teleferry_proto::fake_tls::server_hello::{KeyShare, answer};
 use teleferry_proto::obfuscated::{HEADER_LEN, Header, Initiated, initiate};
+use teleferry_proto::per_sni;
 use teleferry_proto::secret::SecretKey;
 use teleferry_proto::session::{HEADROOM, Session};
 use teleferry_proto::transport::Framing;
@@ -27,8 +28,11 @@ pub(super) const CASES: &[Case] = &[
     ("session-dd-152", || session(SMALL, false)),
     ("session-ee-152", || session(SMALL, true)),
     ("recrypt-16k", recrypt),
-    ("header", header),
-    ("hello", hello),
+    ("header", || header(1)),
+    ("header-101", || header(101)),
+    ("hello", || hello(1, None)),
+    ("hello-101", || hello(101, None)),
+    ("hello-101-sni", || hello(101, Some("a salt"))),
     ("hello-answer", hello_answer),
 ];
 
@@ -87,43 +91,44 @@ fn recrypt() -> Act {
     Box::new(move || direct.to_client(black_box(&mut data)))
 }
 
-/// A header in the open, found to fit the secret.
-fn header() -> Act {
+/// So many secrets, the last of which is the one that counts.
+fn keys(count: u8) -> Vec<SecretKey> {
+    (1..count).map(|n| SecretKey::new([n; 16])).chain([key()]).collect()
+}
+
+/// A header in the open, found to fit one of so many secrets.
+fn header(count: u8) -> Act {
     let header = Header { framing: Framing::Padded, dc: DcId::new(2) };
     let Initiated { wire, .. } =
         initiate(&header_random(), header, Some(&key())).expect("the header looks like nothing else");
+    let keys = keys(count);
     Box::new(move || {
-        let keys = [key()];
         let verdict = examine(black_box(&wire), &keys, ALL);
         assert!(matches!(verdict, Verdict::Header(_)), "a client");
     })
 }
 
-fn hello_wire() -> Vec<u8> {
-    greet(
-        Shape::Modern,
-        &key(),
-        "www.example.com",
-        1_700_000_000,
-        &std::array::from_fn(|n| n as u8),
-        &[9; 32],
-    )
-    .wire
+fn hello_wire(key: &SecretKey) -> Vec<u8> {
+    greet(Shape::Modern, key, DOMAIN, 1_700_000_000, &std::array::from_fn(|n| n as u8), &[9; 32]).wire
 }
 
-/// A hello, found to be proven by the secret.
-fn hello() -> Act {
-    let wire = hello_wire();
+/// The name in the hello.
+const DOMAIN: &str = "www.example.com";
+
+/// A hello, found to be proven by one of so many secrets, or by the key that is derived from it.
+fn hello(count: u8, sni_salt: Option<&'static str>) -> Act {
+    let keys = keys(count);
+    let proving = sni_salt.map_or_else(key, |salt| per_sni::derive(&key(), salt, DOMAIN.as_bytes()));
+    let wire = hello_wire(&proving);
     Box::new(move || {
-        let keys = [key()];
-        let verdict = examine(black_box(&wire), &keys, ALL);
+        let verdict = Terms { keys: &keys, protocols: ALL, sni_salt }.examine(black_box(&wire));
         assert!(matches!(verdict, Verdict::Hello(_)), "a client");
     })
 }
 
 /// The answer to one, without the key exchange.
 fn hello_answer() -> Act {
-    let (wire, share, encrypted) = (hello_wire(), KeyShare::X25519([9; 32]), vec![3; 4000]);
+    let (wire, share, encrypted) = (hello_wire(&key()), KeyShare::X25519([9; 32]), vec![3; 4000]);
     Box::new(move || {
         let keys = [key()];
         let Verdict::Hello(proven) = examine(&wire, &keys, ALL) else { return };

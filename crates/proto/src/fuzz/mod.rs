@@ -13,6 +13,7 @@
 mod door;
 mod frames;
 mod full;
+mod haproxy;
 mod hello;
 mod middle;
 mod text;
@@ -20,6 +21,7 @@ mod text;
 pub use door::accept;
 pub use frames::{frames, session};
 pub use full::{full, rpc};
+pub use haproxy::haproxy;
 pub use hello::{answer, client_hello};
 pub use middle::{middle, middle_server};
 pub use text::{link, telegram_config};
@@ -98,12 +100,13 @@ mod tests {
 
     type Entry = (&'static str, fn(&[u8]));
 
-    const ENTRIES: [Entry; 11] = [
+    const ENTRIES: [Entry; 12] = [
         ("accept", accept),
         ("answer", answer),
         ("client_hello", client_hello),
         ("frames", frames),
         ("full", full),
+        ("haproxy", haproxy),
         ("link", link),
         ("middle", middle),
         ("middle_server", middle_server),
@@ -191,6 +194,11 @@ mod tests {
     #[test]
     fn full_holds() {
         holds("full", 1024);
+    }
+
+    #[test]
+    fn haproxy_holds() {
+        holds("haproxy", 1024);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::links::{self, ShownLink};
 use super::metrics;
 use super::problem::Problem;
 use super::status::{self, Dc, Status};
+use super::tables;
 use crate::config::{Levels, LevelsError};
 use crate::control::ReloadError;
 use crate::upgrade::UpgradeError;
@@ -39,6 +40,12 @@ pub(super) fn router(access: Arc<Access>) -> Router {
         .route("/api/v1/dcs", get(show_dcs))
         .route("/api/v1/history", get(show_history))
         .route("/api/v1/links", get(show_links))
+        .route("/api/v1/tables", get(tables::all))
+        .route("/api/v1/tables/{table}/entries", get(tables::list))
+        .route(
+            "/api/v1/tables/{table}/entries/{*entry}",
+            get(tables::contains).put(tables::add).delete(tables::remove),
+        )
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/drain", post(drain))
         .route("/api/v1/upgrade", post(upgrade))
@@ -265,7 +272,7 @@ pub fn description() -> String {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Teleferry", description = "What the running proxy tells and what it can be told. The same over the control socket, where no token is needed."),
-    paths(scrape, healthz, readyz, show_status, show_dcs, show_history, show_links, reload, drain, upgrade, show_levels, set_levels),
+    paths(scrape, healthz, readyz, show_status, show_dcs, show_history, show_links, tables::all, tables::list, tables::contains, tables::add, tables::remove, reload, drain, upgrade, show_levels, set_levels),
     modifiers(&Token),
 )]
 struct Api;

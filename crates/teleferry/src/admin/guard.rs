@@ -18,7 +18,7 @@ use super::token::Proof;
 pub(super) enum Origin {
     /// The control socket: whoever may open it may do everything.
     Socket,
-    /// TCP from this machine: may look, but not at links.
+    /// TCP from this machine: may look, but not at links and not at tables, which may name customers.
     Loopback,
     /// TCP from anywhere: may do nothing without the token.
     Network,
@@ -47,7 +47,9 @@ impl Access {
         let path = request.uri().path();
         match self.origin {
             Origin::Socket => false,
-            Origin::Loopback => !looks_only || path.starts_with("/api/v1/links"),
+            Origin::Loopback => {
+                !looks_only || path.starts_with("/api/v1/links") || path.starts_with("/api/v1/tables")
+            }
             // The page holds nothing by itself, and health says only that the process turns.
             Origin::Network => !looks_only || !matches!(path, "/" | "/healthz"),
         }

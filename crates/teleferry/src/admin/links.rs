@@ -28,7 +28,7 @@ struct Qr {
 pub(super) fn shown(snapshot: &Snapshot) -> Result<Vec<ShownLink>, String> {
     let mut shown = Vec::new();
     for listener in &snapshot.listeners {
-        for link in links_of(listener, snapshot)? {
+        for link in links_of(listener, None, snapshot)? {
             let qr = Qr::draw(&link.tg).ok_or("a link is too long for a QR code")?;
             shown.push(ShownLink { link, qr });
         }

@@ -14,6 +14,7 @@ mod open;
 mod problem;
 mod serve;
 mod status;
+mod tables;
 mod token;
 
 use std::io;
@@ -30,6 +31,7 @@ pub use history::Sample;
 pub use open::OpenError;
 pub use problem::Problem;
 pub use status::{Dc, Link, Listener, State, Status};
+pub use tables::{TableAnswer, TableEntries, TableShown};
 
 use crate::config::ListenAddress;
 use crate::control::Control;

@@ -6,9 +6,11 @@ use clap::Args;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
+use teleferry_proto::secret::HostName;
+
 use super::failure::Failure;
 use super::settings::{Absent, Flags};
-use crate::config::Listener;
+use crate::config::{self, Listener};
 use crate::links::{Link, links_of};
 
 #[derive(Args)]
@@ -20,9 +22,9 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
 
-    /// Not yet supported
-    #[arg(long, value_name = "NAME", hide = true)]
-    sni: Option<String>,
+    /// Only the link of this host name, with `sni_secrets`; without it, that of the listener's domain
+    #[arg(long, value_name = "NAME", value_parser = config::domain)]
+    sni: Option<HostName>,
 
     /// Also shows each link as a QR code
     #[arg(long, conflicts_with = "json")]
@@ -34,12 +36,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
-    if arguments.sni.is_some() {
+    let snapshot = arguments.flags.settings(Absent::Refuse)?.snapshot;
+    if arguments.sni.is_some() && snapshot.sni_secrets.salt.is_none() {
         return Err(Failure::Usage(
-            "--sni is not yet supported: it comes with secrets that depend on the domain".to_owned(),
+            "--sni names a secret of its own, and there are none: set sni_secrets.enabled and sni_secrets.salt"
+                .to_owned(),
         ));
     }
-    let snapshot = arguments.flags.settings(Absent::Refuse)?.snapshot;
     let listeners: Vec<&Listener> = snapshot
         .listeners
         .iter()
@@ -54,7 +57,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     }
     let mut links = Vec::new();
     for listener in listeners {
-        links.extend(links_of(listener, &snapshot).map_err(Failure::Usage)?);
+        links.extend(links_of(listener, arguments.sni.as_ref(), &snapshot).map_err(Failure::Usage)?);
     }
     if arguments.json {
         let json = serde_json::json!({ "links": links });

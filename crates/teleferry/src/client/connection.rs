@@ -10,6 +10,7 @@ use teleferry_proto::dc::DcId;
 use tracing::debug;
 
 use crate::clock;
+use crate::gate::Claim;
 use crate::listen::Place;
 use crate::net::Peer;
 use crate::observe::{CloseReason, DcCounters, Kind, Masked, Stage};
@@ -30,6 +31,8 @@ pub(crate) struct Connection {
     listener: Rc<Listener>,
     /// Where it was taken to, if it is a session.
     dc: OnceCell<Arc<DcCounters>>,
+    /// What the gate's rules count it in.
+    claims: Vec<Claim>,
     _place: Place,
     alive: Alive,
 }
@@ -49,6 +52,7 @@ impl Connection {
             alarm,
             listener: Rc::clone(listener),
             dc: OnceCell::new(),
+            claims: Vec::new(),
             _place: place,
             alive: shard.alive(),
         };
@@ -64,6 +68,17 @@ impl Connection {
     /// The other end's address.
     pub(super) const fn address(&self) -> Peer {
         self.peer
+    }
+
+    /// A load balancer tells whose connection this is.
+    pub(super) fn passed_on_for(&mut self, peer: Peer) {
+        self.peer = peer;
+        debug!(session = self.id, listener = self.listener.name(), peer = %self.peer(), "passed on");
+    }
+
+    /// Is counted by the gate until it ends.
+    pub(super) fn hold(&mut self, claims: Vec<Claim>) {
+        self.claims = claims;
     }
 
     /// The other end's address as it may be logged.

@@ -17,8 +17,8 @@ use tracing::level_filters::LevelFilter;
 use super::PATIENCE;
 use crate::config::{
     AddressPreference, Admin, Cover, CoverTarget, Handshake, Levels, Limits, ListenAddress, Listener, Log,
-    LogFormat, Mode, NamedSecret, Protocols, Relay, Server as ServerSettings, Snapshot,
-    Telegram as TelegramSettings,
+    LogFormat, Mode, NamedSecret, Protocols, ProxyProtocol, Relay, Replay, Server as ServerSettings,
+    Snapshot, SniSecrets, Telegram as TelegramSettings,
 };
 use crate::entropy;
 use crate::server::Server;
@@ -143,7 +143,7 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
     Ok(Snapshot {
         server: ServerSettings {
             workers: 0,
-            state_dir: "/nonexistent".into(),
+            state_dir: "/dev/null/nowhere".into(),
             public_host: None,
             max_connections: 1000,
             drain: Duration::ZERO,
@@ -156,6 +156,8 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
             protocols: Protocols::ALL,
             domain: Some(domain),
             max_connections: 1000,
+            proxy_protocol: ProxyProtocol::Off,
+            proxy_protocol_from: Vec::new(),
         }],
         telegram: TelegramSettings {
             mode: Mode::Direct,
@@ -175,6 +177,11 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
         },
         relay: Relay { idle_timeout: minute, ..Relay::default() },
         limits: Limits::default(),
+        // It leaves nothing behind.
+        replay: Replay { persist: false, ..Replay::default() },
+        sni_secrets: SniSecrets::default(),
+        policies: Vec::new(),
+        tables: BTreeMap::new(),
         log: Log {
             levels: Levels::all(LevelFilter::ERROR),
             format: LogFormat::Text,

@@ -52,9 +52,10 @@ impl Rebuild {
         .map_err(ReloadError::Open)?;
         let site = site(server, &before, &snapshot).map_err(ReloadError::Thread)?;
         let known = self.follow(&snapshot).map_err(ReloadError::Thread)?.or_else(|| before.known.clone());
-        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site));
 
         server.shared.follow(&snapshot);
+        let gate = &server.shared.gate;
+        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site, gate));
         self.open_accounts(&server.registry, shards, &snapshot);
         self.addresses = plan.addresses;
         server.published.store(Arc::new(self.publish(&settings)));

@@ -70,6 +70,47 @@ async fn ctl_drains() {
     );
 }
 
+/// F-19: tables are changed while it runs, and the next start knows of it.
+#[tokio::test]
+async fn f_19_ctl_changes_tables() {
+    let telegram = telegram();
+    let rules = "[[policy]]\nrule = \"not_in_table\"\nkey = \"client_ip\"\ntable = \"blocked\"\n\
+                 [tables.blocked]\nkind = \"network\"\nentries = \"192.0.2.0/24\"\n";
+    let program = Program::start(&telegram.addresses(), &format!("http = \"127.0.0.1:0\"\n{rules}"));
+    let said = |arguments: &[&str]| text(&program.ctl(arguments).stdout);
+    assert_eq!(said(&["table", "list"]), "blocked (network): 1 entries\n");
+    let options = Options::new(Protocol::Padded, Some(key()));
+    soon(Client::connect(program.address, &options))
+        .await
+        .expect("in")
+        .echo(vec![7; 64])
+        .await
+        .expect("echo");
+
+    assert_eq!(said(&["table", "add", "blocked", "127.0.0.0/8"]), "added\n");
+    assert_eq!(said(&["table", "add", "blocked", "127.0.0.0/8"]), "it is there already\n");
+    assert_eq!(said(&["table", "contains", "blocked", "127.1.2.3"]), "yes\n");
+    assert_eq!(said(&["table", "list", "blocked"]), "127.0.0.0/8\n192.0.2.0/24\n");
+    let mut refused = soon(Client::connect(program.address, &options)).await.expect("connected");
+    // There is no cover site here: whoever is refused is read from and not answered.
+    soon(refused.sender.half_close()).await.expect("FIN");
+    soon(refused.receiver.expect_end()).await.expect("an orderly end, and nothing before it");
+
+    assert_eq!(said(&["table", "remove", "blocked", "127.0.0.0/8"]), "removed\n");
+    assert_eq!(said(&["table", "remove", "blocked", "192.0.2.7"]).lines().count(), 1);
+    let kept = std::fs::read_to_string(program.path("state/tables.json")).expect("kept");
+    assert!(kept.contains("blocked"), "{kept}");
+    for (arguments, told) in [
+        (["table", "add", "nothing", "127.0.0.1"], "there is no table"),
+        (["table", "add", "blocked", "a.example"], "is no network"),
+        (["table", "add", "blocked", "a b"], "neither a table nor"),
+    ] {
+        let output = program.ctl(&arguments);
+        assert!(!output.status.success() && text(&output.stderr).contains(told), "{output:?}");
+    }
+    assert_eq!(program.get("/api/v1/tables").status, 403, "tables may name customers");
+}
+
 #[tokio::test]
 async fn over_tcp_changes_need_the_token() {
     let telegram = telegram();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use teleferry::config::{
     Admin, Cover, CoverTarget, Handshake, Levels, Limits, ListenAddress, Listener, Log, LogFormat, Mode,
-    NamedSecret, Protocols, Relay, Snapshot, Telegram as TelegramSettings,
+    NamedSecret, Protocols, ProxyProtocol, Relay, Replay, Snapshot, SniSecrets, Telegram as TelegramSettings,
 };
 use teleferry::observe::{Counts, LinkCounts};
 use teleferry::server::Server;
@@ -65,7 +65,7 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
     Snapshot {
         server: teleferry::config::Server {
             workers: 2,
-            state_dir: PathBuf::from("/nonexistent"),
+            state_dir: PathBuf::from("/dev/null/nowhere"),
             public_host: None,
             max_connections: 10_000,
             drain: minute,
@@ -86,6 +86,10 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
         },
         relay: Relay::default(),
         limits: Limits::default(),
+        replay: Replay::default(),
+        sni_secrets: SniSecrets::default(),
+        policies: Vec::new(),
+        tables: BTreeMap::new(),
         log: Log {
             levels: Levels::all(LevelFilter::INFO),
             format: LogFormat::Text,
@@ -106,6 +110,8 @@ pub(crate) fn listener(name: &str) -> Listener {
         protocols: Protocols::ALL,
         domain: Some(HostName::new(DOMAIN).expect("a name")),
         max_connections: 10_000,
+        proxy_protocol: ProxyProtocol::Off,
+        proxy_protocol_from: Vec::new(),
     }
 }
 

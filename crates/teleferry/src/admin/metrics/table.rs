@@ -253,6 +253,44 @@ pub const METRICS: &[Metric] = &[
         read: |reading| one(reading.link_counts.pauses),
     },
     Metric {
+        name: "teleferry_handshakes_in_flight",
+        kind: Gauge,
+        labels: &[],
+        meaning: "Connections that are proving themselves",
+        read: |reading| one(reading.gate.handshakes as u64),
+    },
+    Metric {
+        name: "teleferry_replay_entries",
+        kind: Gauge,
+        labels: &[],
+        meaning: "First flights that are remembered",
+        read: |reading| one(reading.gate.replay.entries),
+    },
+    Metric {
+        name: "teleferry_replay_evictions",
+        kind: Counter,
+        labels: &[],
+        meaning: "First flights that were forgotten early because the memory was full",
+        read: |reading| one(reading.gate.replay.evicted),
+    },
+    Metric {
+        name: "teleferry_policy_claims",
+        kind: Gauge,
+        labels: &[],
+        meaning: "Connections that rules count, once for each rule that counts otherwise",
+        read: |reading| one(reading.gate.claims as u64),
+    },
+    Metric {
+        name: "teleferry_table_entries",
+        kind: Gauge,
+        labels: &["table"],
+        meaning: "Entries of each table of the rules",
+        read: |reading| {
+            let tables = reading.gate.tables.iter();
+            tables.map(|table| labelled([&table.name], table.entries as u64)).collect()
+        },
+    },
+    Metric {
         name: "teleferry_shard_heartbeat_age_seconds",
         kind: Gauge,
         labels: &["shard"],

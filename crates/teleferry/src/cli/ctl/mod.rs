@@ -4,14 +4,14 @@ mod client;
 mod text;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
-use crate::admin::{LogLevels, Reloaded, Status, Upgraded};
+use crate::admin::{LogLevels, Reloaded, Status, TableAnswer, TableEntries, Upgraded};
 use crate::config::{self, DEFAULT_SOCKET, Levels, Overrides};
 use crate::state;
 use client::{Answer, ask, ask_with};
@@ -57,6 +57,32 @@ enum Order {
     },
     /// Shows the data centres with their links
     Dc,
+    /// Looks into the tables of the rules, and changes them
+    #[command(subcommand)]
+    Table(Table),
+}
+
+#[derive(Subcommand)]
+enum Table {
+    /// Shows every table and its size, or what is in one
+    List {
+        /// Its name
+        table: Option<String>,
+    },
+    /// Adds a host name, an address or a network, for later starts too
+    Add(Entry),
+    /// Takes one out, for later starts too
+    Remove(Entry),
+    /// Says whether a host name is in a table, or an address lies in one of its networks
+    Contains(Entry),
+}
+
+#[derive(Args)]
+struct Entry {
+    /// The table's name
+    table: String,
+    /// The host name, address or network
+    entry: String,
 }
 
 /// Between two looks.
@@ -103,8 +129,36 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
             let answer = ask_with(&socket, "PUT", "/api/v1/log", body.into())?;
             show.answer::<LogLevels>(&answer, text::log_levels, out)
         }
+        Order::Table(order) => table(order, &socket, &show, out),
         Order::Dc => show.answer::<text::Dcs>(&ask(&socket, "GET", "/api/v1/dcs")?, text::dcs, out),
     }
+}
+
+fn table(order: &Table, socket: &Path, show: &Show, out: &mut dyn Write) -> Result<(), Failure> {
+    let (method, entry, text): (_, _, fn(&TableAnswer, &mut dyn Write) -> _) = match order {
+        Table::List { table: None } => {
+            let answer = ask(socket, "GET", "/api/v1/tables")?;
+            return show.answer::<text::Tables>(&answer, text::tables, out);
+        }
+        Table::List { table: Some(table) } => {
+            let path = format!("/api/v1/tables/{}/entries", plain(table)?);
+            return show.answer::<TableEntries>(&ask(socket, "GET", &path)?, text::entries, out);
+        }
+        Table::Add(entry) => ("PUT", entry, text::added),
+        Table::Remove(entry) => ("DELETE", entry, text::removed),
+        Table::Contains(entry) => ("GET", entry, text::contained),
+    };
+    let path = format!("/api/v1/tables/{}/entries/{}", plain(&entry.table)?, plain(&entry.entry)?);
+    show.answer(&ask(socket, method, &path)?, text, out)
+}
+
+/// What can stand in a path as it is, as all names and entries of tables can.
+fn plain(text: &str) -> Result<&str, Failure> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
+    if !text.is_empty() && text.chars().all(fits) {
+        return Ok(text);
+    }
+    Err(Failure::Usage(format!("{text:?} is neither a table nor an entry of one")))
 }
 
 /// How answers are shown.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::admin::{Dc, LogLevels, Reloaded, Status, Upgraded};
+use crate::admin::{Dc, LogLevels, Reloaded, Status, TableAnswer, TableEntries, TableShown, Upgraded};
 
 /// How it is.
 pub(super) fn status(status: &Status, out: &mut dyn Write) -> io::Result<()> {
@@ -110,6 +110,49 @@ pub(super) fn reloaded(report: &Reloaded, out: &mut dyn Write) -> io::Result<()>
     }
     report.changes.iter().try_for_each(|change| writeln!(out, "{change}"))?;
     report.restart.iter().try_for_each(|change| writeln!(out, "{change}: this needs a restart"))
+}
+
+/// What the process says of all tables.
+pub(super) type Tables = Box<[TableShown]>;
+
+/// Every table.
+pub(super) fn tables(tables: &Tables, out: &mut dyn Write) -> io::Result<()> {
+    if tables.is_empty() {
+        return writeln!(out, "there are no tables");
+    }
+    tables
+        .iter()
+        .try_for_each(|table| writeln!(out, "{} ({}): {} entries", table.name, table.kind, table.entries))
+}
+
+/// What is in a table, one entry a line as in a list that can be read again.
+pub(super) fn entries(table: &TableEntries, out: &mut dyn Write) -> io::Result<()> {
+    table.entries.iter().try_for_each(|entry| writeln!(out, "{entry}"))?;
+    match table.total - table.entries.len().min(table.total) {
+        0 => Ok(()),
+        more => writeln!(out, "# and {more} more"),
+    }
+}
+
+/// What came of adding an entry.
+pub(super) fn added(answer: &TableAnswer, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", if answer.changed { "added" } else { "it is there already" })
+}
+
+/// What came of taking an entry out.
+pub(super) fn removed(answer: &TableAnswer, out: &mut dyn Write) -> io::Result<()> {
+    let said = match (answer.changed, answer.contained) {
+        (true, false) => "removed",
+        (true, true) => "removed; it lies in a network that is still there",
+        (false, false) => "it is not there",
+        (false, true) => "it is not there by itself, but lies in a network that is",
+    };
+    writeln!(out, "{said}")
+}
+
+/// Whether an entry is there.
+pub(super) fn contained(answer: &TableAnswer, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", if answer.contained { "yes" } else { "no" })
 }
 
 fn bytes(n: u64) -> String {
