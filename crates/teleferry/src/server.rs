@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::backend::{Book, Endpoints};
 use crate::client::Door;
-use crate::config::{ListenAddress, Mode, Snapshot};
+use crate::config::{CoverHost, ListenAddress, Mode, Snapshot};
 use crate::cover;
 use crate::listen::{self, Ceiling};
 use crate::net::Memory;
@@ -81,6 +81,8 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// The cover site is this server itself.
+    CoverLoop(CoverHost),
     /// No thread could be started.
     Thread(io::Error),
 }
@@ -101,13 +103,23 @@ impl Server {
         let links = seats.iter().map(|seat| Arc::clone(&seat.links)).collect();
         let feed = (snapshot.telegram.mode != Mode::Direct).then(|| Feed::new(&snapshot));
         let (phase, receiver) = watch::channel(Phase::Running);
+        let own = cover::Own::new(
+            addresses.iter().map(|(_, address)| address),
+            snapshot.telegram.external_ip.iter(),
+            feed.as_ref().map(Feed::known),
+        );
         let shared = Arc::new(Shared {
             shards,
             book: Book::new(&snapshot.telegram),
             known: feed.as_ref().map(Feed::known),
             endpoints: Endpoints::default(),
             memory: Arc::new(Memory::new(snapshot.limits.memory)),
-            cover: cover::Site::start(&snapshot.cover, receiver.clone()).map_err(StartError::Thread)?,
+            cover: cover::Site::start(&snapshot.cover, own, Arc::default(), receiver.clone()).map_err(
+                |error| match error {
+                    cover::SiteError::Loop(host) => StartError::CoverLoop(host),
+                    cover::SiteError::Thread(error) => StartError::Thread(error),
+                },
+            )?,
             doors: snapshot.listeners.iter().map(|l| Door::new(l, &snapshot.handshake)).collect(),
             ceiling: Ceiling::new(snapshot.server.max_connections),
             listener_ceilings: snapshot.listeners.iter().map(|l| Ceiling::new(l.max_connections)).collect(),
@@ -241,6 +253,10 @@ impl fmt::Display for StartError {
                 };
                 write!(f, " ({advice})")
             }
+            Self::CoverLoop(host) => write!(
+                f,
+                "cover.target ({host}) leads back to this server: set it to the address of the web server itself"
+            ),
             Self::Thread(error) => write!(f, "no worker thread can be started: {error}"),
         }
     }

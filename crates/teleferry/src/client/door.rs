@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use teleferry_proto::accept::{
     self, Inner, InnerError, Protocols, ProvenHeader, ProvenHello, Stranger, Verdict,
@@ -21,6 +22,7 @@ use super::key_share;
 use super::relay::misbehaviour;
 use crate::clock;
 use crate::config;
+use crate::cover::Early;
 use crate::entropy;
 use crate::gate::ClockWindow;
 use crate::net::Stream;
@@ -30,13 +32,16 @@ use crate::shard::Expiry;
 /// Bytes read at once from somebody who has proven nothing yet.
 const READ: usize = 16 << 10;
 
+/// How long a connection may prove nothing before the cover site is called, to a tick more.
+const HESITATION: Duration = Duration::from_millis(100);
+
 /// What came of it.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// A client of ours.
     Client(Box<Client>),
-    /// Nobody of ours, with every byte that came.
-    Stranger(Stranger, Vec<u8>),
+    /// Nobody of ours, with every byte that came, and the cover site if it was called already.
+    Stranger(Stranger, Vec<u8>, Early),
     /// It ended on the way.
     Ended(CloseReason),
 }
@@ -103,17 +108,42 @@ const fn with_signature_jitter(len: usize, draw: u8) -> usize {
 }
 
 /// Waits until a connection proves itself or shows that it does not; answers a proven hello.
+///
+/// Who has shown neither after a moment may be a visitor who waits for the cover site: it is called, and gets what came so
+/// far, but never the bytes that complete a hello or header before they are judged. Whoever proves itself after all is
+/// answered by us, and the site never answered; once it has, the connection is its visitor's for good.
 pub(super) async fn knock(connection: &Connection, stream: &mut Stream) -> Outcome {
-    let mut first_bytes = Vec::new();
-    let proving = prove(connection, stream, &mut first_bytes);
-    let entry = match connection.alarm().within(proving).await {
-        Ok(Entry::Header(client)) => return Outcome::Client(client),
-        Ok(Entry::Hello(entry)) => entry,
-        Ok(Entry::Stranger(reason)) => return Outcome::Stranger(reason, first_bytes),
-        Ok(Entry::Ended(reason)) => return Outcome::Ended(reason),
-        Err(Expiry::Deadline) => return Outcome::Stranger(Stranger::HandshakeTimeout, first_bytes),
-        Err(Expiry::Drained) => return Outcome::Ended(CloseReason::proxy(Kind::Drained)),
+    let timeout = connection.shard().settings().handshake.timeout;
+    let came = connection.shard().moment();
+    let (mut first_bytes, mut early) = (Vec::new(), Early::default());
+    if connection.shard().shared.cover.exists() {
+        connection.alarm().set(HESITATION.min(timeout));
+    }
+    let entry = loop {
+        let proving = prove(connection, stream, &mut first_bytes, &mut early);
+        match connection.alarm().within(proving).await {
+            Ok(entry) => break entry,
+            Err(Expiry::Deadline) if early.call(connection, stream) => {
+                connection.alarm().set_since(came, timeout);
+            }
+            Err(Expiry::Deadline) => break Entry::Stranger(Stranger::HandshakeTimeout),
+            Err(Expiry::Drained) => break Entry::Ended(CloseReason::proxy(Kind::Drained)),
+        }
     };
+    let entry = match entry {
+        Entry::Stranger(reason) => return Outcome::Stranger(reason, first_bytes, early),
+        Entry::Ended(reason) => {
+            early.break_off(reason);
+            return Outcome::Ended(reason);
+        }
+        Entry::Header(client) => {
+            connection.alarm().set_since(came, timeout);
+            return Outcome::Client(client);
+        }
+        Entry::Hello(entry) => entry,
+    };
+    drop(early);
+    connection.alarm().set_since(came, timeout);
     let door = connection.listener().door();
     let Some(key) = door.keys.get(entry.secret) else {
         return Outcome::Ended(CloseReason::proxy(Kind::Fault));
@@ -144,14 +174,25 @@ struct Admitted {
     answer: Vec<u8>,
 }
 
-/// Reads until there is a verdict on the first bytes.
-async fn prove(connection: &Connection, stream: &mut Stream, first_bytes: &mut Vec<u8>) -> Entry {
+/// Reads until there is a verdict on the first bytes, or the cover site has answered. May be dropped and begun again.
+async fn prove(
+    connection: &Connection,
+    stream: &mut Stream,
+    first_bytes: &mut Vec<u8>,
+    early: &mut Early,
+) -> Entry {
     let door = connection.listener().door();
     loop {
-        match std::future::poll_fn(|cx| read_some(connection, stream, first_bytes, cx)).await {
-            Err(_) => return Entry::Ended(CloseReason::client(Kind::Reset)),
-            Ok(0) => return Entry::Stranger(Stranger::Gone),
-            Ok(_) => {}
+        let news = std::future::poll_fn(|cx| match read_some(connection, stream, first_bytes, cx) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            // Everything that is there was judged; only then is it passed on.
+            Poll::Pending => early.poll(cx, first_bytes).map(|()| None),
+        });
+        match news.await {
+            Some(Err(_)) => return Entry::Ended(CloseReason::client(Kind::Reset)),
+            Some(Ok(0)) => return Entry::Stranger(Stranger::Gone),
+            Some(Ok(_)) => {}
+            None => return Entry::Stranger(Stranger::HandshakeTimeout),
         }
         match accept::examine(first_bytes, &door.keys, door.protocols) {
             Verdict::NeedMore => {}

@@ -202,9 +202,9 @@ pub const SECTIONS: &[Section] = &[
         keys: &[
             key(
                 "target",
-                "\"off\", \"HOST:PORT\" or \"unix:PATH\"",
+                "\"off\", \"HOST:PORT\", \"unix:PATH\" or \"sni\"",
                 Value::Default("\"off\""),
-                "Where strangers are taken, from their first byte. Without it their connections are closed, which a probe can tell from a site.",
+                "Where strangers are taken, from their first byte; \"sni\" takes them to the host that their TLS hello names, if it is listed in only_domains. Without a target they are told nothing and closed after a while, which a probe can tell from a site.",
             ),
             key(
                 "connect_timeout",
@@ -212,7 +212,12 @@ pub const SECTIONS: &[Section] = &[
                 Value::Default("\"10s\""),
                 "For each of the site's addresses.",
             ),
-            later("only_domains", DOOR),
+            key(
+                "only_domains",
+                "host or list of hosts, each with a port or on 443",
+                Value::Example("[\"www.example.com\", \"shop.example.com\"]"),
+                "With target = \"sni\", which needs it: the hosts that may be connected to. Who names none of them, or nothing, is taken to the first.",
+            ),
             later("proxy_protocol", DOOR),
             later("profile", DOOR),
         ],

@@ -24,8 +24,9 @@ use toml::de::DeTable;
 pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
 pub use problem::Problems;
 pub use snapshot::{
-    AddressPreference, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
-    Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, Relay, Server, Snapshot, Telegram,
+    AddressPreference, Cover, CoverHost, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits,
+    ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, Relay, Server, Snapshot,
+    Telegram,
 };
 pub use value::{Wrong, ad_tag, domain, listen_address, mode, protocol, secret_key};
 

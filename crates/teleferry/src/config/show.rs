@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write};
 use std::net::IpAddr;
 
-use super::snapshot::{Listener, Snapshot, Telegram};
+use super::snapshot::{CoverTarget, Listener, Snapshot, Telegram};
 use super::value::{show_duration, show_size};
 
 impl Snapshot {
@@ -32,6 +32,9 @@ impl Snapshot {
         write_telegram(telegram, out)?;
         let target = cover.target.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
         writeln!(out, "\n[cover]\ntarget = {target:?}")?;
+        if let Some(CoverTarget::Sni(hosts)) = &cover.target {
+            writeln!(out, "only_domains = {}", list(hosts))?;
+        }
         writeln!(out, "connect_timeout = {:?}", show_duration(cover.connect_timeout))?;
         writeln!(out, "\n[handshake]\ntimeout = {:?}", show_duration(handshake.timeout))?;
         writeln!(out, "clock_skew_past = {:?}", show_duration(handshake.clock_skew_past))?;

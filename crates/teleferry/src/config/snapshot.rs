@@ -181,10 +181,21 @@ pub struct Cover {
 /// Where the cover site is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CoverTarget {
-    /// A name or address (IPv6 without brackets), and a TCP port.
-    HostPort(String, u16),
+    /// A host.
+    HostPort(CoverHost),
+    /// The host that a visitor's TLS hello names, when it is one of these; else the first of them. At least one.
+    Sni(Vec<CoverHost>),
     /// A socket in the file system.
     Unix(PathBuf),
+}
+
+/// A web server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoverHost {
+    /// A name, or an address (IPv6 without brackets).
+    pub host: String,
+    /// Its TCP port.
+    pub port: u16,
 }
 
 /// `[handshake]`
@@ -335,9 +346,18 @@ impl fmt::Display for ListenAddress {
 impl fmt::Display for CoverTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::HostPort(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::HostPort(host, port) => write!(f, "{host}:{port}"),
+            Self::HostPort(host) => host.fmt(f),
+            Self::Sni(_) => f.write_str("sni"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for CoverHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self { host, port } => write!(f, "{host}:{port}"),
         }
     }
 }

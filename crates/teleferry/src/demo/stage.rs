@@ -15,8 +15,9 @@ use tokio::net::TcpStream;
 
 use super::PATIENCE;
 use crate::config::{
-    AddressPreference, Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode,
-    NamedSecret, Protocols, Relay, Server as ServerSettings, Snapshot, Telegram as TelegramSettings,
+    AddressPreference, Cover, CoverHost, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log,
+    LogFormat, Mode, NamedSecret, Protocols, Relay, Server as ServerSettings, Snapshot,
+    Telegram as TelegramSettings,
 };
 use crate::entropy;
 use crate::server::Server;
@@ -163,7 +164,10 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
             ..TelegramSettings::default()
         },
         cover: Cover {
-            target: Some(CoverTarget::HostPort(cover.ip().to_string(), cover.port())),
+            target: Some(CoverTarget::HostPort(CoverHost {
+                host: cover.ip().to_string(),
+                port: cover.port(),
+            })),
             connect_timeout: minute,
         },
         handshake: Handshake {

@@ -7,9 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
-use tokio::net::TcpStream;
 
-use super::Stream;
+use super::{Source, Stream};
 
 /// Bytes that a pipe can hold, if the system lets it.
 const CAPACITY: usize = 256 << 10;
@@ -92,12 +91,11 @@ impl Pipe {
 
     /// Moves what a socket has into the pipe, which must be empty; so that nothing moved means an idle socket, not a full
     /// pipe. 0: the other end has closed.
-    pub(crate) fn fill(&mut self, cx: &mut Context<'_>, from: &TcpStream) -> Poll<io::Result<usize>> {
+    pub(crate) fn fill(&mut self, cx: &mut Context<'_>, from: &impl Source) -> Poll<io::Result<usize>> {
         debug_assert!(self.filled == 0, "a full pipe would look like an idle socket");
         let Some(ends) = &self.ends else { return Poll::Ready(Ok(0)) };
-        let moved = super::stream::poll_tcp_read(from, cx, || {
-            move_bytes(from, &ends.write, CAPACITY, SpliceFlags::empty())
-        });
+        let moved =
+            from.poll_read_with(cx, |socket| move_bytes(socket, &ends.write, CAPACITY, SpliceFlags::empty()));
         if let Poll::Ready(Ok(n)) = &moved {
             self.filled += n;
         }

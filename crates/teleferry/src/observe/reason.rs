@@ -40,6 +40,8 @@ pub enum Kind {
     Limit,
     /// The link to the middle proxy went away, and nothing could be done about it.
     LinkLost,
+    /// The cover site's address leads back to this server.
+    Loop,
     /// Too much waits in memory, and this is where most of it was.
     Memory,
     /// Too much waits for a client that does not read.
@@ -137,7 +139,7 @@ impl Side {
 
 impl Kind {
     /// Every kind, in the order of the enumeration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Closed,
         Self::DcUnknown,
         Self::Drained,
@@ -149,6 +151,7 @@ impl Kind {
         Self::Idle,
         Self::Limit,
         Self::LinkLost,
+        Self::Loop,
         Self::Memory,
         Self::Queue,
         Self::Reset,
@@ -173,6 +176,7 @@ impl Kind {
             Self::Idle => "idle",
             Self::Limit => "limit",
             Self::LinkLost => "link_lost",
+            Self::Loop => "loop",
             Self::Memory => "memory",
             Self::Queue => "queue",
             Self::Reset => "reset",
