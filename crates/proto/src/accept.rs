@@ -52,6 +52,8 @@ pub enum Stranger {
     TlsDigest,
     /// The ClientHello breaks its bounds.
     TlsMalformed,
+    /// The ClientHello is proven, but it asks for another name than the cover site's, or for none.
+    TlsSni,
     /// The ClientHello is proven, but its time is outside the window.
     TlsTime,
     /// Proven, but this kind of client is not served here.
@@ -60,13 +62,14 @@ pub enum Stranger {
 
 impl Stranger {
     /// Every reason, in the order of the enumeration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Gone,
         Self::HeaderTag,
         Self::HandshakeTimeout,
         Self::NotTls,
         Self::TlsDigest,
         Self::TlsMalformed,
+        Self::TlsSni,
         Self::TlsTime,
         Self::TransportNotAllowed,
     ];
@@ -81,6 +84,7 @@ impl Stranger {
             Self::NotTls => "not_tls",
             Self::TlsDigest => "tls_digest",
             Self::TlsMalformed => "tls_malformed",
+            Self::TlsSni => "tls_sni",
             Self::TlsTime => "tls_time",
             Self::TransportNotAllowed => "transport_not_allowed",
         }

@@ -215,6 +215,39 @@ async fn an_end_by_the_site_ends_its_direction_alone() {
     proxy.closed(&[("cover:closed", 1)]).await;
 }
 
+/// R1: a proven hello that asks for another name than the links do, or for none, is answered by the site; in another case it
+/// is the same name, and the records that a hello is split over do not matter.
+#[tokio::test]
+async fn a_hello_for_another_name_is_at_the_site() {
+    let telegram = telegram();
+    let site = site(vec![Act::AwaitEnd, Act::Send(b"site".to_vec()), Act::HalfClose]).await;
+    let proxy = covered(&telegram, &site);
+    let named = |name: &str| {
+        let mut options = Options::new(Protocol::FakeTls, Some(key()));
+        name.clone_into(&mut options.domain);
+        Opening::new(&options)
+    };
+    for (index, name) in ["", "example.com", "www.example.com.", "www.example.org"].into_iter().enumerate() {
+        let bytes = named(name).first_bytes().to_vec();
+        let mut stream = connect(proxy.address).await;
+        stream.write_all(&bytes).await.expect("sent");
+        stream.shutdown().await.expect("FIN");
+        let mut answer = Vec::new();
+        soon(stream.read_to_end(&mut answer)).await.expect("an orderly end");
+        assert_eq!(answer, b"site", "{name:?}");
+        assert_eq!(soon(site.ended(index)).await.received, bytes, "{name:?}");
+    }
+    let counts = proxy.counted(|counts| counts.strangers.values().sum::<u64>() == 4).await;
+    // An empty name is none that a hello may carry.
+    let expected = [(Stranger::TlsMalformed.label(), 1), (Stranger::TlsSni.label(), 3)];
+    assert_eq!(counts.strangers, expected.into());
+    let opening = named("WWW.Example.COM");
+    let mut stream = connect(proxy.address).await;
+    stream.write_all(opening.first_bytes()).await.expect("sent");
+    let mut client = soon(opening.finish(stream)).await.expect("let in");
+    soon(client.echo(vec![1; 100])).await.expect("echo");
+}
+
 /// F-24: names are a choice among the listed sites; nobody is connected to who is not listed.
 #[tokio::test]
 async fn f_24_only_listed_names_are_connected_to() {

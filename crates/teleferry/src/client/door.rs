@@ -67,6 +67,9 @@ pub(crate) struct Door {
     /// Every secret that proves a client.
     keys: Vec<SecretKey>,
     protocols: Protocols,
+    /// The name that clients ask for. Whoever asks for another one, or for none, is answered by the site in its own way,
+    /// so an answer of ours would be another than the site's to that name.
+    name: Option<HostName>,
     window: ClockWindow,
     /// Bytes in the encrypted part of an answer; see [`encrypted_len`].
     encrypted_len: usize,
@@ -79,6 +82,7 @@ impl Door {
         Self {
             encrypted_len: encrypted_len(listener.domain.as_ref().map_or("", HostName::as_str), keys.first()),
             keys,
+            name: listener.domain.clone(),
             protocols: Protocols {
                 tls: listener.protocols.tls,
                 secure: listener.protocols.secure,
@@ -86,6 +90,13 @@ impl Door {
             },
             window: ClockWindow { past: handshake.clock_skew_past, future: handshake.clock_skew_future },
         }
+    }
+
+    /// Whether clients ask for this name, in whatever case.
+    fn has_name(&self, asked: Option<&[u8]>) -> bool {
+        let is_asked =
+            |name: &HostName| asked.is_some_and(|asked| name.as_str().as_bytes().eq_ignore_ascii_case(asked));
+        self.name.as_ref().is_none_or(is_asked)
     }
 }
 
@@ -209,6 +220,9 @@ async fn prove(
 /// A hello is proven: may it come in, and if so, with what answer?
 fn admit(connection: &Connection, proven: &ProvenHello<'_>) -> Entry {
     let door = connection.listener().door();
+    if !door.has_name(proven.hello.server_name()) {
+        return Entry::Stranger(Stranger::TlsSni);
+    }
     let now = clock::unix_time();
     if !door.window.admits(proven.proof.unix_time, now) {
         if let Some(more) = connection.shard().throttles.skewed_clock.pass(clock::now()) {
