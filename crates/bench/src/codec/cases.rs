@@ -6,7 +6,7 @@ use teleferry_proto::accept::{Protocols, Verdict, examine};
 use teleferry_proto::cipher::CtrStream;
 use teleferry_proto::fake_tls::greeting::{Shape, greet};
 use teleferry_proto::fake_tls::record;
-use teleferry_proto::fake_tls::server_hello::{KeyShare, answer};
+use teleferry_proto::fake_tls::server_hello::{KeyShare, Look, answer};
 use teleferry_proto::obfuscated::{HEADER_LEN, Header, Initiated, initiate};
 use teleferry_proto::secret::SecretKey;
 use teleferry_proto::session::{HEADROOM, Session};
@@ -127,6 +127,6 @@ fn hello_answer() -> Act {
     Box::new(move || {
         let keys = [key()];
         let Verdict::Hello(proven) = examine(&wire, &keys, ALL) else { return };
-        black_box(answer(&proven.hello, &keys[0], &share, &encrypted));
+        black_box(answer(&proven.hello, &keys[0], Look::COMMON, &share, &encrypted));
     })
 }

@@ -17,7 +17,7 @@ mod text;
 
 pub use door::accept;
 pub use frames::{frames, session};
-pub use hello::{answer, client_hello};
+pub use hello::{answer, client_hello, profile};
 pub use text::link;
 
 use crate::cipher::CtrStream;
@@ -94,12 +94,13 @@ mod tests {
 
     type Entry = (&'static str, fn(&[u8]));
 
-    const ENTRIES: [Entry; 6] = [
+    const ENTRIES: [Entry; 7] = [
         ("accept", accept),
         ("answer", answer),
         ("client_hello", client_hello),
         ("frames", frames),
         ("link", link),
+        ("profile", profile),
         ("session", session),
     ];
 
@@ -182,6 +183,11 @@ mod tests {
     #[test]
     fn link_holds() {
         holds("link", 1024);
+    }
+
+    #[test]
+    fn profile_holds() {
+        holds("profile", 1024);
     }
 
     #[test]

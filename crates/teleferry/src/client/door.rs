@@ -9,8 +9,9 @@ use teleferry_proto::accept::{
     self, Inner, InnerError, Protocols, ProvenHeader, ProvenHello, Stranger, Verdict,
 };
 use teleferry_proto::cipher::CtrStream;
+use teleferry_proto::fake_tls::profile::Group;
 use teleferry_proto::fake_tls::record;
-use teleferry_proto::fake_tls::server_hello::{self, Offer};
+use teleferry_proto::fake_tls::server_hello::{self, Look, Offer};
 use teleferry_proto::obfuscated::{Accepted, HEADER_LEN, Header};
 use teleferry_proto::per_sni;
 use teleferry_proto::secret::{HostName, SecretKey};
@@ -236,7 +237,8 @@ fn admit(connection: &Connection, proven: &ProvenHello<'_>) -> Entry {
         }
         return Entry::Stranger(Stranger::TlsTime);
     }
-    let (Some(key), Ok(share)) = (door.keys.get(proven.secret), key_share::make(Offer::of(&proven.hello)))
+    let (Some(key), Ok(share)) =
+        (door.keys.get(proven.secret), key_share::make(Offer::of(&proven.hello, Group::Hybrid)))
     else {
         return Entry::Ended(CloseReason::proxy(Kind::Fault));
     };
@@ -246,7 +248,7 @@ fn admit(connection: &Connection, proven: &ProvenHello<'_>) -> Entry {
     Entry::Hello(Admitted {
         secret: proven.secret,
         hello_len: proven.wire_len,
-        answer: server_hello::answer(&proven.hello, key, &share, &encrypted),
+        answer: server_hello::answer(&proven.hello, key, Look::COMMON, &share, &encrypted),
     })
 }
 
