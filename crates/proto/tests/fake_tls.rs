@@ -662,3 +662,22 @@ fn f_17_our_answer_is_like_the_one_that_was_learned() {
     let made = answer(&hello, &key, look, &KeyShare::X25519(POINT), &[1; 99]);
     assert_eq!(observe(&made).expect("an answer").cipher_suite, 0x1301);
 }
+
+/// Servers refuse a hello with an extension that is there twice.
+#[test]
+fn no_hello_has_an_extension_twice() {
+    let key = SecretKey::new([3; 16]);
+    for shape in [Shape::Modern, Shape::Padded517] {
+        for seed in 0..200_u8 {
+            let wire = greet(shape, &key, "a.example", 7, &[seed; 32], &POINT).wire;
+            // Session id and suites have fixed lengths in both shapes.
+            let mut rest = &wire[11 + 32 + 1 + 32 + 2 + 32 + 2 + 2..];
+            let mut kinds = std::collections::BTreeSet::new();
+            while let [a, b, high, low, behind @ ..] = rest {
+                assert!(kinds.insert([*a, *b]), "{shape:?} {seed}: {:02x}{:02x} twice", a, b);
+                rest = &behind[usize::from(u16::from_be_bytes([*high, *low]))..];
+            }
+            assert!(rest.is_empty() && kinds.len() > 12, "{shape:?}");
+        }
+    }
+}

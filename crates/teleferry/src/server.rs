@@ -114,12 +114,10 @@ impl Server {
             known: feed.as_ref().map(Feed::known),
             endpoints: Endpoints::default(),
             memory: Arc::new(Memory::new(snapshot.limits.memory)),
-            cover: cover::Site::start(&snapshot.cover, own, Arc::default(), receiver.clone()).map_err(
-                |error| match error {
-                    cover::SiteError::Loop(host) => StartError::CoverLoop(host),
-                    cover::SiteError::Thread(error) => StartError::Thread(error),
-                },
-            )?,
+            cover: cover::Site::start(&snapshot, own).map_err(|error| match error {
+                cover::SiteError::Loop(host) => StartError::CoverLoop(host),
+                cover::SiteError::Thread(error) => StartError::Thread(error),
+            })?,
             doors: snapshot.listeners.iter().map(|l| Door::new(l, &snapshot.handshake)).collect(),
             ceiling: Ceiling::new(snapshot.server.max_connections),
             listener_ceilings: snapshot.listeners.iter().map(|l| Ceiling::new(l.max_connections)).collect(),

@@ -9,22 +9,18 @@ use teleferry_proto::accept::{
     self, Inner, InnerError, Protocols, ProvenHeader, ProvenHello, Stranger, Verdict,
 };
 use teleferry_proto::cipher::CtrStream;
-use teleferry_proto::fake_tls::profile::Group;
 use teleferry_proto::fake_tls::record;
-use teleferry_proto::fake_tls::server_hello::{self, Look, Offer};
 use teleferry_proto::obfuscated::{Accepted, HEADER_LEN, Header};
-use teleferry_proto::per_sni;
 use teleferry_proto::secret::{HostName, SecretKey};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tracing::info;
 
 use super::Connection;
-use super::key_share;
+use super::answer;
 use super::relay::misbehaviour;
 use crate::clock;
 use crate::config;
 use crate::cover::Early;
-use crate::entropy;
 use crate::gate::ClockWindow;
 use crate::net::Stream;
 use crate::observe::{CloseReason, Kind};
@@ -72,8 +68,6 @@ pub(crate) struct Door {
     /// so an answer of ours would be another than the site's to that name.
     name: Option<HostName>,
     window: ClockWindow,
-    /// Bytes in the encrypted part of an answer; see [`encrypted_len`].
-    encrypted_len: usize,
 }
 
 impl Door {
@@ -81,7 +75,6 @@ impl Door {
     pub(crate) fn new(listener: &config::Listener, handshake: &config::Handshake) -> Self {
         let keys: Vec<_> = listener.secrets.iter().map(|secret| secret.key.clone()).collect();
         Self {
-            encrypted_len: encrypted_len(listener.domain.as_ref().map_or("", HostName::as_str), keys.first()),
             keys,
             name: listener.domain.clone(),
             protocols: Protocols {
@@ -98,24 +91,6 @@ impl Door {
         let is_asked =
             |name: &HostName| asked.is_some_and(|asked| name.as_str().as_bytes().eq_ignore_ascii_case(asked));
         self.name.as_ref().is_none_or(is_asked)
-    }
-}
-
-/// The length of the encrypted part of an answer: 2,500 to 3,600 bytes, as of a usual certificate chain. It belongs to
-/// the site, so it stays the same from start to start.
-fn encrypted_len(domain: &str, key: Option<&SecretKey>) -> usize {
-    let key = key.map_or(&[0; 16], SecretKey::as_bytes);
-    let hash = per_sni::derive(&SecretKey::new(*key), "length of the encrypted flight", domain.as_bytes());
-    let [a, b, ..] = *hash.as_bytes();
-    2500 + usize::from(u16::from_le_bytes([a, b]) % 1101)
-}
-
-/// As that of a server with an ECDSA certificate, the length varies by one with the signature.
-const fn with_signature_jitter(len: usize, draw: u8) -> usize {
-    match draw {
-        0..=61 => len - 1,
-        62..=194 => len,
-        195.. => len + 1,
     }
 }
 
@@ -237,19 +212,11 @@ fn admit(connection: &Connection, proven: &ProvenHello<'_>) -> Entry {
         }
         return Entry::Stranger(Stranger::TlsTime);
     }
-    let (Some(key), Ok(share)) =
-        (door.keys.get(proven.secret), key_share::make(Offer::of(&proven.hello, Group::Hybrid)))
+    let Some(answer) = door.keys.get(proven.secret).and_then(|key| answer::make(connection, proven, key))
     else {
         return Entry::Ended(CloseReason::proxy(Kind::Fault));
     };
-    let [draw] = entropy::array();
-    let mut encrypted = vec![0; with_signature_jitter(door.encrypted_len, draw)];
-    entropy::fill(&mut encrypted);
-    Entry::Hello(Admitted {
-        secret: proven.secret,
-        hello_len: proven.wire_len,
-        answer: server_hello::answer(&proven.hello, key, Look::COMMON, &share, &encrypted),
-    })
+    Entry::Hello(Admitted { secret: proven.secret, hello_len: proven.wire_len, answer })
 }
 
 /// Sends the answer in one write, then waits for the header inside TLS records.

@@ -1,5 +1,6 @@
 //! One accepted connection, from its first byte to its end.
 
+mod answer;
 mod connection;
 mod door;
 mod key_share;

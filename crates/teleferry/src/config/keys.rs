@@ -219,7 +219,12 @@ pub const SECTIONS: &[Section] = &[
                 "With target = \"sni\", which needs it: the hosts that may be connected to. Who names none of them, or nothing, is taken to the first.",
             ),
             later("proxy_protocol", DOOR),
-            later("profile", DOOR),
+            key(
+                "profile",
+                "auto or off",
+                Value::Default("\"auto\""),
+                "auto: the site is asked now and then how it answers clients, and the answers that they get from here are like its own as far as they can be. off: they are those of an ordinary server.",
+            ),
         ],
     },
     Section {

@@ -163,6 +163,9 @@ pub(super) fn cover(table: &Table<'_>, listeners: &[Listener], problems: &mut Ve
         connect_timeout: table
             .duration("connect_timeout", problems, &(SHORTEST..=5 * MINUTE))
             .or(10 * SECOND),
+        learn: table
+            .text("profile", problems, |text| value::one_of(text, &[("auto", true), ("off", false)]))
+            .or(true),
     }
 }
 

@@ -36,6 +36,7 @@ impl Snapshot {
             writeln!(out, "only_domains = {}", list(hosts))?;
         }
         writeln!(out, "connect_timeout = {:?}", show_duration(cover.connect_timeout))?;
+        writeln!(out, "profile = {:?}", if cover.learn { "auto" } else { "off" })?;
         writeln!(out, "\n[handshake]\ntimeout = {:?}", show_duration(handshake.timeout))?;
         writeln!(out, "clock_skew_past = {:?}", show_duration(handshake.clock_skew_past))?;
         writeln!(out, "clock_skew_future = {:?}", show_duration(handshake.clock_skew_future))?;

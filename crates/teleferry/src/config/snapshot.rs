@@ -176,6 +176,8 @@ pub struct Cover {
     pub target: Option<CoverTarget>,
     /// For each address that is tried.
     pub connect_timeout: Duration,
+    /// Whether answers to clients take after the site's, which is asked for that now and then.
+    pub learn: bool,
 }
 
 /// Where the cover site is.

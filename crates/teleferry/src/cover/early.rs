@@ -46,9 +46,14 @@ impl Early {
             return false;
         }
         let visitor = Visitor::new(connection, stream);
+        if shard.shared.cover.places().calls().lead_back(visitor.peer, &[]) {
+            // Nobody is sent round; whether it is a client shows all the same.
+            self.0 = State::Failed;
+            return true;
+        }
         self.0 =
             State::Calling(Box::pin(
-                async move { shard.shared.cover.connect(Wanted::default(), visitor).await },
+                async move { shard.shared.cover.receive(Wanted::default(), visitor).await },
             ));
         true
     }

@@ -4,6 +4,8 @@
 mod call;
 mod early;
 mod farewell;
+mod keeper;
+mod learn;
 mod own;
 mod site;
 mod visit;

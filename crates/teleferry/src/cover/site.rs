@@ -6,46 +6,49 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use teleferry_proto::fake_tls::client_hello::{self, ClientHello, Scan};
-use tokio::net::{UnixStream, lookup_host};
-use tokio::runtime::Builder;
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
-use tracing::{error, warn};
+use teleferry_proto::secret::HostName;
+use tokio::net::UnixStream;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use super::call::{Call, Calls};
+use super::keeper::{self, Named};
+use super::learn::{GENTLE, Learner, Profiles, Store};
 use super::own::Own;
 use crate::client::Connection;
-use crate::config::{Cover, CoverHost, CoverTarget};
+use crate::config::{Cover, CoverHost, CoverTarget, Snapshot};
 use crate::net::{Peer, Stream, dial};
-use crate::shard::Phase;
-
-/// How often the site's name is looked up again.
-const REFRESH: Duration = Duration::from_secs(60);
-/// How soon it is looked up again when that failed.
-const RETRY: Duration = Duration::from_secs(5);
 
 /// The cover site, ready to be dialled from any shard without asking the resolver.
 #[derive(Debug)]
 pub(crate) struct Site {
-    /// None: there is no site. Several: visitors choose among them by the name they ask for, and who asks for none of them
-    /// gets the first.
-    places: Vec<Place>,
+    places: Places,
+    /// How it answers.
+    profiles: watch::Receiver<Arc<Profiles>>,
+    /// Keeps its thread going.
+    _keeper: Option<oneshot::Sender<()>>,
+}
+
+/// The site's places. None: there is no site. Several: visitors choose among them by the name they ask for, and who asks for
+/// none of them gets the first.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    list: Arc<[Place]>,
     connect_timeout: Duration,
     calls: Arc<Calls>,
 }
 
 #[derive(Debug)]
 enum Place {
-    /// A host, and its addresses: kept fresh on a thread of their own when it is a name.
+    /// A host, and its addresses: kept fresh when it is a name.
     Tcp(CoverHost, watch::Receiver<Arc<[SocketAddr]>>),
     Unix(PathBuf),
 }
 
-/// Which of the site's places a visitor wants. The default is the one for those who do not say.
+/// Which of the places somebody wants. The default is the one for those who do not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Wanted(usize);
+pub(crate) struct Wanted(usize);
 
 /// The ends of a visitor's own connection.
 #[derive(Debug, Clone, Copy)]
@@ -67,24 +70,71 @@ pub(crate) enum SiteError {
 }
 
 impl Site {
-    /// Begins to look up the site's names, when it has some. Does not wait for the answer.
+    /// Begins to look up the site's names and to learn how it answers, as far as there is need. Does not wait for any of it.
     ///
     /// # Errors
     /// The site is this server itself, or the system has no thread to give.
-    pub(crate) fn start(
-        settings: &Cover,
-        own: Own,
-        calls: Arc<Calls>,
-        phase: watch::Receiver<Phase>,
-    ) -> Result<Self, SiteError> {
+    pub(crate) fn start(snapshot: &Snapshot, own: Own) -> Result<Self, SiteError> {
+        let (places, names) = Places::new(&snapshot.cover, &own)?;
+        let (known, profiles) = watch::channel(Arc::default());
+        let learner = snapshot.cover.target.as_ref().filter(|_| snapshot.cover.learn).map(|target| Learner {
+            places: places.clone(),
+            names: clients_names(snapshot),
+            store: Store::new(snapshot.server.state_dir.clone(), target.to_string()),
+            known,
+            pace: GENTLE,
+        });
+        let learner = learner.filter(|learner| !learner.names.is_empty());
+        let keeper = keeper::start(names, own, learner).map_err(SiteError::Thread)?;
+        Ok(Self { places, profiles, _keeper: keeper })
+    }
+
+    /// Whether there is a site at all.
+    pub(crate) fn exists(&self) -> bool {
+        !self.places.list.is_empty()
+    }
+
+    /// How it answers hellos, as far as that is known.
+    pub(crate) fn profiles(&self) -> Arc<Profiles> {
+        Arc::clone(&self.profiles.borrow())
+    }
+
+    /// Its places.
+    pub(super) const fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Connects a visitor.
+    ///
+    /// # Errors
+    /// What the last address said.
+    pub(super) async fn receive(&self, wanted: Wanted, _visitor: Visitor) -> io::Result<Call> {
+        self.places.connect(wanted).await
+    }
+}
+
+/// The names that clients of fake TLS ask for, each once.
+fn clients_names(snapshot: &Snapshot) -> Vec<HostName> {
+    let tls = snapshot.listeners.iter().filter(|listener| listener.protocols.tls);
+    let mut names: Vec<_> = tls.filter_map(|listener| listener.domain.clone()).collect();
+    names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    names
+}
+
+impl Places {
+    /// The places of the settings, and the names to be looked up for them.
+    ///
+    /// # Errors
+    /// One of them is this server.
+    pub(crate) fn new(settings: &Cover, own: &Own) -> Result<(Self, Vec<Named>), SiteError> {
         let hosts = match &settings.target {
-            None => &[][..],
-            Some(CoverTarget::Unix(_)) => &[],
+            None | Some(CoverTarget::Unix(_)) => &[][..],
             Some(CoverTarget::HostPort(host)) => std::slice::from_ref(host),
             Some(CoverTarget::Sni(hosts)) => hosts,
         };
         let mut names = Vec::new();
-        let mut places = Vec::new();
+        let mut list = Vec::new();
         for host in hosts {
             let literal = host.host.parse().ok().map(|ip| SocketAddr::new(ip, host.port));
             if literal.is_some_and(|address| own.has(address)) {
@@ -94,23 +144,17 @@ impl Site {
             if literal.is_none() {
                 names.push((host.clone(), sender));
             }
-            places.push(Place::Tcp(host.clone(), receiver));
+            list.push(Place::Tcp(host.clone(), receiver));
         }
         if let Some(CoverTarget::Unix(path)) = &settings.target {
-            places.push(Place::Unix(path.clone()));
+            list.push(Place::Unix(path.clone()));
         }
-        if !names.is_empty() {
-            look_up(names, own, phase).map_err(SiteError::Thread)?;
-        }
-        Ok(Self { places, connect_timeout: settings.connect_timeout, calls })
+        let places =
+            Self { list: list.into(), connect_timeout: settings.connect_timeout, calls: Arc::default() };
+        Ok((places, names))
     }
 
-    /// Whether there is a site at all.
-    pub(crate) const fn exists(&self) -> bool {
-        !self.places.is_empty()
-    }
-
-    /// The connections to it.
+    /// What is under way to them.
     pub(super) fn calls(&self) -> &Calls {
         &self.calls
     }
@@ -118,25 +162,27 @@ impl Site {
     /// What a visitor with these first bytes wants. Only listed names count: whoever asks for another one does not make us
     /// connect to it.
     pub(super) fn wanted(&self, first_bytes: &[u8]) -> Wanted {
-        if self.places.len() < 2 {
+        if self.list.len() < 2 {
             return Wanted::default();
         }
-        let name = name_in(first_bytes);
-        let listed = |name: &Vec<u8>| {
-            self.places.iter().position(|place| match place {
-                Place::Tcp(host, _) => host.host.as_bytes().eq_ignore_ascii_case(name),
-                Place::Unix(_) => false,
-            })
-        };
-        name.as_ref().and_then(listed).map_or(Wanted::default(), Wanted)
+        name_in(first_bytes).map_or_else(Wanted::default, |name| self.named(&name))
     }
 
-    /// Connects to it.
+    /// The place of this name, else the first.
+    pub(super) fn named(&self, name: &[u8]) -> Wanted {
+        let listed = self.list.iter().position(|place| match place {
+            Place::Tcp(host, _) => host.host.as_bytes().eq_ignore_ascii_case(name),
+            Place::Unix(_) => false,
+        });
+        listed.map_or_else(Wanted::default, Wanted)
+    }
+
+    /// Connects to one of them.
     ///
     /// # Errors
     /// What the last address said.
-    pub(super) async fn connect(&self, wanted: Wanted, _visitor: Visitor) -> io::Result<Call> {
-        let stream = match self.places.get(wanted.0) {
+    pub(super) async fn connect(&self, wanted: Wanted) -> io::Result<Call> {
+        let stream = match self.list.get(wanted.0) {
             None => return Err(io::ErrorKind::NotFound.into()),
             Some(Place::Unix(path)) => {
                 Stream::Unix(timeout(self.connect_timeout, UnixStream::connect(path)).await??)
@@ -167,53 +213,4 @@ impl Visitor {
 fn name_in(first_bytes: &[u8]) -> Option<Vec<u8>> {
     let Scan::Whole { record, .. } = client_hello::scan(first_bytes) else { return None };
     ClientHello::parse(record)?.server_name().map(<[u8]>::to_vec)
-}
-
-type Named = (CoverHost, watch::Sender<Arc<[SocketAddr]>>);
-
-/// Keeps the addresses of names fresh until the server stops.
-fn look_up(names: Vec<Named>, own: Own, mut phase: watch::Receiver<Phase>) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("cover".into()).spawn(move || {
-        runtime.block_on(async {
-            let all = join_all(names.iter().map(|(host, addresses)| refresh(host, addresses, &own)));
-            tokio::select! {
-                _ = all => {}
-                _ = phase.wait_for(|phase| *phase == Phase::Closing) => {}
-            }
-        });
-        // The resolver may still be busy with a name, and cannot be interrupted.
-        runtime.shutdown_background();
-    })?;
-    Ok(())
-}
-
-async fn refresh(host: &CoverHost, addresses: &watch::Sender<Arc<[SocketAddr]>>, own: &Own) {
-    let mut said = false;
-    loop {
-        let found = lookup_host((host.host.as_str(), host.port)).await;
-        let (back, there): (Vec<_>, Vec<_>) = match found {
-            Ok(found) => found.partition(|address| own.has(*address)),
-            Err(error) => {
-                // The last known addresses stay; said once until it works again.
-                if !said {
-                    warn!(host = host.host, %error, "the cover site's name cannot be looked up");
-                }
-                said = true;
-                sleep(RETRY).await;
-                continue;
-            }
-        };
-        if back.is_empty() {
-            said = false;
-        } else if !std::mem::replace(&mut said, true) {
-            error!(
-                host = host.host,
-                addresses = ?back,
-                "the cover site's name leads back to this server, where visitors are not taken: set cover.target to the address of the web server itself"
-            );
-        }
-        addresses.send_replace(there.into());
-        sleep(REFRESH).await;
-    }
 }

@@ -67,7 +67,7 @@ async fn arrive(
 ) -> Result<(Call, usize), CloseReason> {
     let shard = connection.shard();
     let site = &shard.shared.cover;
-    if site.calls().has(visitor.peer) {
+    if site.places().calls().lead_back(visitor.peer, first_bytes) {
         if let Some(more) = shard.throttles.cover_loop.pass(clock::now()) {
             error!(
                 session = connection.id(),
@@ -77,11 +77,11 @@ async fn arrive(
         }
         return Err(CloseReason::cover(Kind::Loop));
     }
-    let wanted = site.wanted(first_bytes);
+    let wanted = site.places().wanted(first_bytes);
     let called = match early.into_progress(wanted) {
         Progress::Connected(call, passed_on) => return Ok((call, passed_on)),
         Progress::Calling(calling) => calling.await,
-        Progress::None => site.connect(wanted, visitor).await,
+        Progress::None => site.receive(wanted, visitor).await,
     };
     called.map(|call| (call, 0)).map_err(|error| {
         if let Some(more) = shard.throttles.cover_unreachable.pass(clock::now()) {

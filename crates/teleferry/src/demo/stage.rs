@@ -169,6 +169,7 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
                 port: cover.port(),
             })),
             connect_timeout: minute,
+            learn: false,
         },
         handshake: Handshake {
             timeout: minute,
