@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use teleferry::config::keys::{self, Key, Section, Value};
+use teleferry::config::keys::{self, Change, Key, Section, Value};
 
 /// Every key of the configuration.
 pub(super) fn configuration() -> String {
@@ -20,9 +20,10 @@ pub(super) fn configuration() -> String {
 
 fn push_section(page: &mut String, section: &Section) {
     let _ = write!(page, "\n## `{}`\n\n{}\n\n", section.heading(), section.meaning);
-    page.push_str("| Key | Type | Default | Meaning |\n|---|---|---|---|\n");
+    page.push_str("| Key | Type | Default | Change | Meaning |\n|---|---|---|---|---|\n");
     for key in section.built_keys() {
-        let _ = writeln!(page, "| `{}` | {} | {} | {} |", key.name, key.kind, default(key), key.meaning);
+        let (name, kind, change) = (key.name, key.kind, change(key));
+        let _ = writeln!(page, "| `{name}` | {kind} | {} | {change} | {} |", default(key), key.meaning);
     }
 }
 
@@ -31,6 +32,13 @@ fn default(key: &Key) -> String {
         Value::Default(value) => format!("`{value}`"),
         Value::Example(value) => format!("none; e.g. `{value}`"),
         Value::Varies(words) => words.to_owned(),
+    }
+}
+
+const fn change(key: &Key) -> &'static str {
+    match key.change {
+        Change::Live => "live",
+        Change::Restart => "restart",
     }
 }
 
@@ -65,6 +73,8 @@ checked before anything is opened; a key that does not exist is an error. `telef
 - A *size* is a string of a number and a unit, `\"64KiB\"` or `\"10MiB\"`, or a plain number of bytes.
 - A *secret* is 32 hexadecimal digits in either case, without the `dd` or `ee` of links. `teleferry secret` makes one.
 - An *address* is `\"IP:PORT\"`, `\"[IPv6]:PORT\"`, `\"unix:PATH\"` or `\"systemd:NAME\"`.
+- A *change* takes effect with a reload (live; see [Changing settings](../operate/changing-settings.md)) or with the next
+  start (restart).
 - A *host name* is written in lower case; an international one in its ASCII form (`xn--…`).
 
 The smallest file:

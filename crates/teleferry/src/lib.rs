@@ -5,6 +5,7 @@ pub mod cli;
 mod client;
 pub mod clock;
 pub mod config;
+pub mod control;
 mod cover;
 pub mod demo;
 mod entropy;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use sd_notify::NotifyState;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::Snapshot;
+use crate::control::{Control, Order, ReloadError, ReloadReport, Source};
 use crate::net::PIPES;
 use crate::server::{Server, StartError, worker_count};
 use crate::state::Listening;
@@ -21,40 +22,103 @@ const RESERVED_DESCRIPTORS: u64 = 128;
 /// Descriptors that each shard's pipes may take.
 const DESCRIPTORS_PER_SHARD: u64 = 2 * PIPES as u64;
 
-/// Runs the server until the process is told to stop, then stops it in order.
+/// Runs the server until the process is told to stop, then stops it in order. `source` is where changed settings are read
+/// from.
 ///
 /// # Errors
 /// It could not start; nothing is left open.
-pub fn run(snapshot: Snapshot) -> Result<(), StartError> {
-    let snapshot = Arc::new(within_descriptor_limit(snapshot));
-    let control = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
-    control.block_on(async {
+pub fn run(snapshot: Snapshot, source: &dyn Source) -> Result<(), StartError> {
+    let descriptors = sys::raise_descriptor_limit();
+    let snapshot = Arc::new(within_descriptor_limit(snapshot, descriptors));
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    runtime.block_on(async {
         // Before anything is opened, so that no signal finds us unprepared.
         let mut signals = Signals::listen().map_err(StartError::Thread)?;
         let server = Server::start(Arc::clone(&snapshot))?;
-        if let Err(error) = Listening::save(&snapshot.server.state_dir, server.addresses()) {
-            warn!(%error, directory = %snapshot.server.state_dir.display(), "the state directory cannot be written");
-        }
+        save_addresses(&server);
         tell_ready(&server);
         // Most of what ran until now runs never again. Where the system does not tell, memory is a little more.
         let _ = sys::forget_files();
-        signals.stop().await;
-        info!("stopping: no new connections; those that are there may end by themselves");
-        notify(&[NotifyState::Stopping]);
-        let now = server.stopper();
-        let mut stopping = tokio::task::spawn_blocking(move || server.stop());
-        tokio::select! {
-            _ = &mut stopping => {}
-            () = signals.stop() => {
-                info!("told again: stopping at once");
-                now.stop_now();
-                // A fault while stopping has been told by its own thread; we are leaving either way.
-                let _ = stopping.await;
+        // The handle lives as long as the process, so that orders can always come.
+        let (_control, mut orders) = Control::new();
+        loop {
+            let order = tokio::select! {
+                told = signals.next() => told,
+                Some(order) = orders.recv() => Told::Order(order),
+            };
+            match order {
+                Told::Stop | Told::Order(Order::Drain) => break,
+                // Told to whoever reads the log.
+                Told::Reload => drop(reload(&server, source, descriptors).await),
+                Told::Order(Order::Reload(answer)) => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(reload(&server, source, descriptors).await);
+                }
             }
         }
-        info!("stopped");
+        drop(orders);
+        stop(server, &mut signals).await;
         Ok(())
     })
+}
+
+/// Lets connections end by themselves; at once when told again.
+async fn stop(server: Server, signals: &mut Signals) {
+    info!("stopping: no new connections; those that are there may end by themselves");
+    notify(&[NotifyState::Stopping]);
+    let now = server.stopper();
+    let mut stopping = tokio::task::spawn_blocking(move || server.stop());
+    tokio::select! {
+        _ = &mut stopping => {}
+        () = signals.stop() => {
+            info!("told again: stopping at once");
+            now.stop_now();
+            // A fault while stopping has been told by its own thread; we are leaving either way.
+            let _ = stopping.await;
+        }
+    }
+    info!("stopped");
+}
+
+/// Reads the settings anew and applies them; says in the log and to systemd what came of it.
+async fn reload(
+    server: &Server,
+    source: &dyn Source,
+    descriptors: Option<u64>,
+) -> Result<ReloadReport, ReloadError> {
+    info!("reloading");
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        // Without the time systemd would take it for a failure.
+        Err(error) => warn!(%error, "systemd cannot be told of the reload"),
+    }
+    let reloaded = match source.read() {
+        Ok(snapshot) => server.reload(within_descriptor_limit(snapshot, descriptors)).await,
+        Err(error) => Err(error),
+    };
+    match &reloaded {
+        Ok(report) => {
+            source.applied(&server.snapshot());
+            report.changes.iter().for_each(|change| info!("{change}"));
+            report.restart.iter().for_each(|key| warn!("{key}: this needs a restart"));
+            save_addresses(server);
+            info!(changes = report.changes.len(), "reloaded");
+        }
+        Err(error) => {
+            error.sentences().iter().for_each(|sentence| error!("{sentence}"));
+            error!("nothing was reloaded: the settings stay as they were");
+        }
+    }
+    notify(&[NotifyState::Ready]);
+    reloaded
+}
+
+/// Keeps where the server listens for `link`.
+fn save_addresses(server: &Server) {
+    let directory = &server.snapshot().server.state_dir;
+    if let Err(error) = Listening::save(directory, &server.addresses()) {
+        warn!(%error, directory = %directory.display(), "the state directory cannot be written");
+    }
 }
 
 /// Says that everything listens, to the log and to systemd.
@@ -72,10 +136,10 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Raises the descriptor limit as far as it goes, and lowers the connection limit to what that carries.
-fn within_descriptor_limit(mut snapshot: Snapshot) -> Snapshot {
+/// Lowers the connection limit to what this number of descriptors carries.
+fn within_descriptor_limit(mut snapshot: Snapshot, descriptors: Option<u64>) -> Snapshot {
     let wanted = snapshot.server.max_connections;
-    let Some(limit) = sys::raise_descriptor_limit() else { return snapshot };
+    let Some(limit) = descriptors else { return snapshot };
     let shards = worker_count(snapshot.server.workers) as u64;
     let reserved = RESERVED_DESCRIPTORS + shards * DESCRIPTORS_PER_SHARD;
     let carried = limit.saturating_sub(reserved) / DESCRIPTORS_PER_CONNECTION;
@@ -111,17 +175,30 @@ impl Signals {
         })
     }
 
-    /// Waits until the process is told to stop.
-    async fn stop(&mut self) {
+    /// Waits for a signal that means something.
+    async fn next(&mut self) -> Told {
         loop {
             let [hangup, reload] = &mut self.reload;
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = hangup.recv() => warn!("reload is not yet supported: restart to apply a new configuration"),
-                _ = reload.recv() => warn!("reload is not yet supported: restart to apply a new configuration"),
+                _ = self.terminate.recv() => return Told::Stop,
+                _ = self.interrupt.recv() => return Told::Stop,
+                _ = hangup.recv() => return Told::Reload,
+                _ = reload.recv() => return Told::Reload,
                 _ = self.reopen.recv() => {}
             }
         }
     }
+
+    /// Waits until the process is told to stop.
+    async fn stop(&mut self) {
+        while !matches!(self.next().await, Told::Stop) {}
+    }
+}
+
+/// What the process is told, by signals or by orders.
+#[derive(Debug)]
+enum Told {
+    Stop,
+    Reload,
+    Order(Order),
 }

@@ -1,60 +1,50 @@
-//! The whole server: opens what the settings name, starts the shards, stops them.
+//! The whole server: opens what the settings name, starts the shards, takes up new settings, stops.
+
+mod addresses;
+mod reload;
+mod settings;
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::sync::watch;
+use arc_swap::ArcSwap;
+use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::backend::{Book, Endpoints};
-use crate::client::Door;
+pub(crate) use settings::{Rules, Settings, Shared};
+
 use crate::config::{CoverHost, ListenAddress, Mode, Snapshot};
+use crate::control::{ReloadError, ReloadReport};
 use crate::cover;
-use crate::listen::{self, Ceiling};
-use crate::net::Memory;
-use crate::observe::{Counts, LinkCounters, LinkCounts, ListenerCounters};
+use crate::listen::Registry;
+use crate::observe::{Counts, LinkCounters, LinkCounts};
 use crate::shard::{self, Advance as _, Phase, Seat};
-use crate::telegram::{Feed, Fetching, Known};
-
-/// What all shards share. Immutable, or touched once a connection.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    /// The settings.
-    pub(crate) snapshot: Arc<Snapshot>,
-    /// How many shards there are.
-    pub(crate) shards: usize,
-    /// Where the data centres are.
-    pub(crate) book: Book,
-    /// What is known of Telegram; `None` when middle proxies are not used.
-    pub(crate) known: Option<watch::Receiver<Arc<Known>>>,
-    /// Which middle proxies failed lately.
-    pub(crate) endpoints: Endpoints,
-    /// What waits for slow peers.
-    pub(crate) memory: Arc<Memory>,
-    /// Where the cover site is.
-    pub(crate) cover: cover::Site,
-    /// The ceiling over all listeners.
-    pub(crate) ceiling: Ceiling,
-    /// One door a listener.
-    pub(crate) doors: Vec<Door>,
-    /// One ceiling a listener.
-    pub(crate) listener_ceilings: Vec<Ceiling>,
-}
+use crate::telegram::{Feed, Known};
+use addresses::Plan;
+use reload::Rebuild;
 
 /// A running server. Dropping it without [`stop`](Self::stop) cuts every connection.
 #[derive(Debug)]
 pub struct Server {
     shared: Arc<Shared>,
+    /// What anybody may read while a reload replaces it.
+    published: Arc<ArcSwap<Published>>,
+    registry: Arc<Registry>,
     phase: watch::Sender<Phase>,
     threads: Vec<JoinHandle<()>>,
-    addresses: Vec<(String, ListenAddress)>,
-    /// By listener, then by shard.
-    counters: Vec<Vec<Arc<ListenerCounters>>>,
     /// By shard.
     links: Vec<Arc<LinkCounters>>,
-    /// Keeps what is known of Telegram fresh.
-    fetching: Option<Fetching>,
+    /// What only a reload touches, and one at a time.
+    rebuild: Mutex<Rebuild>,
+}
+
+/// What is in force.
+#[derive(Debug)]
+struct Published {
+    settings: Arc<Settings>,
+    /// Every open address with the name of its listener.
+    addresses: Vec<(String, ListenAddress)>,
 }
 
 /// Ends the waiting for connections that may end by themselves.
@@ -94,66 +84,84 @@ impl Server {
     /// An address cannot be opened, or the system refuses a thread.
     pub fn start(snapshot: Arc<Snapshot>) -> Result<Self, StartError> {
         let shards = worker_count(snapshot.server.workers);
-        let (mut seats, addresses) = open_listeners(&snapshot, shards)?;
-        let counters: Vec<Vec<Arc<ListenerCounters>>> =
-            snapshot.listeners.iter().map(|_| (0..shards).map(|_| Arc::default()).collect()).collect();
-        for seat in &mut seats {
-            seat.counters = counters.iter().map(|of_shards| Arc::clone(&of_shards[seat.number])).collect();
-        }
-        let links = seats.iter().map(|seat| Arc::clone(&seat.links)).collect();
-        let feed = (snapshot.telegram.mode != Mode::Direct).then(|| Feed::new(&snapshot));
+        let mut rebuild = Rebuild::default();
+        let Plan { addresses, sockets } =
+            Plan::new(&snapshot.listeners, &[], shards, &mut rebuild.next_address)?;
+        rebuild.addresses = addresses;
+        rebuild.feed = (snapshot.telegram.mode != Mode::Direct).then(|| Feed::new(&snapshot));
         let (phase, receiver) = watch::channel(Phase::Running);
-        let own = cover::Own::new(
-            addresses.iter().map(|(_, address)| address),
-            snapshot.telegram.external_ip.iter(),
-            feed.as_ref().map(Feed::known),
-        );
-        let shared = Arc::new(Shared {
-            shards,
-            book: Book::new(&snapshot.telegram),
-            known: feed.as_ref().map(Feed::known),
-            endpoints: Endpoints::default(),
-            memory: Arc::new(Memory::new(snapshot.limits.memory)),
-            cover: cover::Site::start(&snapshot, own).map_err(|error| match error {
-                cover::SiteError::Loop(host) => StartError::CoverLoop(host),
-                cover::SiteError::Thread(error) => StartError::Thread(error),
-            })?,
-            doors: snapshot.listeners.iter().map(|l| Door::new(l, &snapshot.handshake)).collect(),
-            ceiling: Ceiling::new(snapshot.server.max_connections),
-            listener_ceilings: snapshot.listeners.iter().map(|l| Ceiling::new(l.max_connections)).collect(),
-            snapshot,
-        });
-        let mut server =
-            Self { shared, phase, threads: Vec::new(), addresses, counters, links, fetching: None };
-        for seat in seats {
+        let known = rebuild.feed.as_ref().map(Feed::known);
+        let own = rebuild.own(&snapshot, known.clone());
+        let site = cover::Site::start(&snapshot, own)?;
+        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site));
+        let registry = Arc::new(Registry::default());
+        rebuild.open_accounts(&registry, shards, &snapshot);
+        let mut server = Self {
+            shared: Arc::new(Shared::new(shards, &snapshot)),
+            published: Arc::new(ArcSwap::from_pointee(rebuild.publish(&settings))),
+            registry,
+            phase,
+            threads: Vec::new(),
+            links: Vec::new(),
+            rebuild: Mutex::default(),
+        };
+        let (done, _) = mpsc::channel(1);
+        for (number, sockets) in sockets.into_iter().enumerate() {
+            let (sender, layouts) = mpsc::unbounded_channel();
+            rebuild.shards.push(sender);
+            let links = Arc::default();
+            server.links.push(Arc::clone(&links));
+            let layout = rebuild.layout(&settings, sockets, done.clone());
+            let seat = Seat { number, layout, layouts, links };
             let thread = shard::start(seat, Arc::clone(&server.shared), receiver.clone());
             server.threads.push(thread.map_err(StartError::Thread)?);
         }
-        server.fetching = feed.map(Feed::start).transpose().map_err(StartError::Thread)?;
+        if let Some(feed) = &mut rebuild.feed {
+            feed.follow(&snapshot.telegram).map_err(StartError::Thread)?;
+        }
+        server.rebuild = Mutex::new(rebuild);
         Ok(server)
+    }
+
+    /// Takes up new settings as a whole, or refuses them as a whole. Returns once they are in force on every shard. No
+    /// connection ends by it but those of listeners that are no more, and these have the drain time first.
+    ///
+    /// # Errors
+    /// An address cannot be opened, or the system refuses a thread; everything stays as it was.
+    pub async fn reload(&self, snapshot: Snapshot) -> Result<ReloadReport, ReloadError> {
+        self.rebuild.lock().await.reload(self, snapshot).await
     }
 
     /// Every open address with the name of its listener.
     #[must_use]
-    pub fn addresses(&self) -> &[(String, ListenAddress)] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<(String, ListenAddress)> {
+        self.published.load().addresses.clone()
     }
 
-    /// The counters of one listener, summed over the shards; `None` when there is no listener of that name.
+    /// The settings in force.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.published.load().settings.snapshot)
+    }
+
+    /// The counters of one listener, summed over the shards; `None` when there is no listener of that name. One that was
+    /// removed is there until its last connection has ended.
     #[must_use]
     pub fn counts(&self, listener: &str) -> Option<Counts> {
-        let index = self.shared.snapshot.listeners.iter().position(|l| l.name == listener)?;
-        let mut counts = Counts::default();
-        for shard in self.counters.get(index)? {
-            counts.add(shard);
-        }
-        Some(counts)
+        self.registry.counts(listener)
+    }
+
+    /// The names of the listeners that have [counts](Self::counts).
+    #[must_use]
+    pub fn listeners(&self) -> Vec<String> {
+        self.registry.names()
     }
 
     /// What is known of Telegram, now and from now on; `None` when middle proxies are not used.
     #[must_use]
     pub fn known(&self) -> Option<watch::Receiver<Arc<Known>>> {
-        self.shared.known.clone()
+        let settings = &self.published.load().settings;
+        settings.known.clone().filter(|_| settings.snapshot.telegram.mode != Mode::Direct)
     }
 
     /// The counters of the links to middle proxies, summed over the shards.
@@ -185,8 +193,7 @@ impl Server {
             }
             drop(all_over);
         });
-        if over.recv_timeout(self.shared.snapshot.server.drain)
-            == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+        if over.recv_timeout(self.snapshot().server.drain) == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
         {
             self.phase.advance(Phase::Closing);
         }
@@ -211,27 +218,13 @@ pub(crate) fn worker_count(configured: usize) -> usize {
     }
 }
 
-type Opened = (Vec<Seat>, Vec<(String, ListenAddress)>);
-
-fn open_listeners(snapshot: &Snapshot, shards: usize) -> Result<Opened, StartError> {
-    let mut seats: Vec<_> = (0..shards)
-        .map(|number| Seat { number, sockets: Vec::new(), counters: Vec::new(), links: Arc::default() })
-        .collect();
-    let mut addresses = Vec::new();
-    for (index, listener) in snapshot.listeners.iter().enumerate() {
-        for address in &listener.addresses {
-            let opened = listen::open(address, shards).map_err(|error| StartError::Listen {
-                listener: listener.name.clone(),
-                address: address.clone(),
-                error,
-            })?;
-            addresses.push((listener.name.clone(), opened.address));
-            for (socket, shard) in opened.sockets.into_iter().zip((0..shards).cycle()) {
-                seats[shard].sockets.push((index, socket));
-            }
+impl From<cover::SiteError> for StartError {
+    fn from(error: cover::SiteError) -> Self {
+        match error {
+            cover::SiteError::Loop(host) => Self::CoverLoop(host),
+            cover::SiteError::Thread(error) => Self::Thread(error),
         }
     }
-    Ok((seats, addresses))
 }
 
 impl fmt::Display for StartError {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::settings_for;
-use teleferry::config::Snapshot;
+use teleferry::config::{Mode, Snapshot};
 use teleferry::telegram::{Feed, Known};
 
 const SECRET: [u8; 64] = [9; 64];
@@ -23,6 +23,7 @@ fn settings(server: SocketAddr, state_dir: &Path) -> Snapshot {
     snapshot.telegram.proxy_config_url = url("config");
     snapshot.telegram.proxy_config_v6_url = url("config6");
     snapshot.telegram.ip_lookup.clear();
+    snapshot.telegram.mode = Mode::Auto;
     snapshot
 }
 
@@ -61,7 +62,7 @@ async fn what_was_fetched_is_known_at_the_next_start_without_a_network() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has room");
     let snapshot = settings(listener.local_addr().expect("an address"), state.path());
 
-    let feed = Feed::new(&snapshot);
+    let mut feed = Feed::new(&snapshot);
     let mut known = feed.known();
     assert_eq!(**known.borrow(), Known::embedded());
     listener.set_nonblocking(true).expect("a socket");
@@ -72,10 +73,10 @@ async fn what_was_fetched_is_known_at_the_next_start_without_a_network() {
     listener.set_nonblocking(false).expect("a socket");
 
     let serving = tokio::task::spawn_blocking(move || serve(&listener));
-    let fetching = feed.start().expect("started");
+    feed.follow(&snapshot.telegram).expect("started");
     known.wait_for(|known| is_as_served(known)).await.expect("fetched");
     serving.await.expect("served");
-    drop(fetching);
+    drop(feed);
     assert!(is_as_served(&known.borrow()), "what was known stays known");
     assert!(known.changed().await.is_err(), "and nothing more will come");
 

@@ -7,7 +7,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 use super::failure::Failure;
-use crate::config::keys::{self, Value};
+use crate::config::keys::{self, Change, Value};
 
 #[derive(Args)]
 pub(super) struct CompletionsArguments {
@@ -46,7 +46,12 @@ pub fn explain_keys() -> String {
                 Value::Example(value) => format!("unset by default, for example: {value}"),
                 Value::Varies(words) => format!("default: {words}"),
             };
-            let _ = writeln!(text, "  {} ({})\n    {}\n    {value}\n", key.name, key.kind, key.meaning);
+            let change = match key.change {
+                Change::Live => "",
+                Change::Restart => "; a change needs a restart",
+            };
+            let _ =
+                writeln!(text, "  {} ({})\n    {}\n    {value}{change}\n", key.name, key.kind, key.meaning);
         }
     }
     let reserved: Vec<String> = keys::planned().map(|(path, _)| path).collect();

@@ -6,6 +6,8 @@ use tracing::warn;
 use super::failure::Failure;
 use super::logging;
 use super::settings::{Absent, Flags};
+use crate::config::Snapshot;
+use crate::control::{ReloadError, Source};
 use crate::process;
 
 #[derive(Args)]
@@ -20,5 +22,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for warning in &settings.warnings {
         warn!("{warning}");
     }
-    process::run(settings.snapshot).map_err(|error| Failure::Run(error.into()))
+    process::run(settings.snapshot, &arguments.flags).map_err(|error| Failure::Run(error.into()))
+}
+
+impl Source for Flags {
+    /// What was given at the start still wins over the file.
+    fn read(&self) -> Result<Snapshot, ReloadError> {
+        if !self.name_a_file() {
+            return Err(ReloadError::NoFile);
+        }
+        let settings = self.settings(Absent::Refuse).map_err(|failure| match failure {
+            Failure::Config(error) => ReloadError::Config(error),
+            Failure::Usage(text) => ReloadError::Usage(text),
+            _ => ReloadError::Usage("the settings cannot be read".to_owned()),
+        })?;
+        for warning in &settings.warnings {
+            warn!("{warning}");
+        }
+        Ok(settings.snapshot)
+    }
 }

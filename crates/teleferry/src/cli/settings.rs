@@ -67,6 +67,11 @@ pub(super) enum Absent {
 }
 
 impl Flags {
+    /// Whether the settings come from a file.
+    pub(super) const fn name_a_file(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// Finds the settings.
     pub(super) fn settings(&self, absent: Absent) -> Result<Settings, Failure> {
         let variables = Variables::read(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));

@@ -28,7 +28,7 @@ impl Connection {
     /// Counts the connection; it has the handshake time from now on.
     pub(super) fn open(shard: &Rc<Shard>, listener: &Rc<Listener>, place: Place, peer: Peer) -> Self {
         listener.counters.accepted.add(1);
-        let alarm = shard.alarm();
+        let alarm = shard.alarm_of(listener);
         alarm.set(shard.settings().handshake.timeout);
         let connection = Self {
             id: shard.next_session(),

@@ -67,6 +67,8 @@ pub(crate) struct Door {
     /// The name that clients ask for. Whoever asks for another one, or for none, is answered by the site in its own way,
     /// so an answer of ours would be another than the site's to that name.
     name: Option<HostName>,
+    /// See [`answer::ordinary_len`].
+    ordinary_len: usize,
     window: ClockWindow,
 }
 
@@ -75,6 +77,7 @@ impl Door {
     pub(crate) fn new(listener: &config::Listener, handshake: &config::Handshake) -> Self {
         let keys: Vec<_> = listener.secrets.iter().map(|secret| secret.key.clone()).collect();
         Self {
+            ordinary_len: answer::ordinary_len(listener.domain.as_ref(), keys.first()),
             keys,
             name: listener.domain.clone(),
             protocols: Protocols {
@@ -103,11 +106,14 @@ pub(super) async fn knock(connection: &Connection, stream: &mut Stream) -> Outco
     let timeout = connection.shard().settings().handshake.timeout;
     let came = connection.shard().moment();
     let (mut first_bytes, mut early) = (Vec::new(), Early::default());
-    if connection.shard().shared.cover.exists() {
+    // Secrets are told apart by their place in the list, which a reload may change: one list from knock to answer.
+    let rules = connection.listener().rules();
+    let door = &rules.door;
+    if connection.shard().cover().exists() {
         connection.alarm().set(HESITATION.min(timeout));
     }
     let entry = loop {
-        let proving = prove(connection, stream, &mut first_bytes, &mut early);
+        let proving = prove(connection, door, stream, &mut first_bytes, &mut early);
         match connection.alarm().within(proving).await {
             Ok(entry) => break entry,
             Err(Expiry::Deadline) if early.call(connection, stream) => {
@@ -131,7 +137,6 @@ pub(super) async fn knock(connection: &Connection, stream: &mut Stream) -> Outco
     };
     drop(early);
     connection.alarm().set_since(came, timeout);
-    let door = connection.listener().door();
     let Some(key) = door.keys.get(entry.secret) else {
         return Outcome::Ended(CloseReason::proxy(Kind::Fault));
     };
@@ -164,11 +169,11 @@ struct Admitted {
 /// Reads until there is a verdict on the first bytes, or the cover site has answered. May be dropped and begun again.
 async fn prove(
     connection: &Connection,
+    door: &Door,
     stream: &mut Stream,
     first_bytes: &mut Vec<u8>,
     early: &mut Early,
 ) -> Entry {
-    let door = connection.listener().door();
     loop {
         let news = std::future::poll_fn(|cx| match read_some(connection, stream, first_bytes, cx) {
             Poll::Ready(read) => Poll::Ready(Some(read)),
@@ -188,14 +193,13 @@ async fn prove(
                 let early = first_bytes.split_off(HEADER_LEN);
                 return Entry::Header(Box::new(Client::new(accepted, None, early)));
             }
-            Verdict::Hello(proven) => return admit(connection, &proven),
+            Verdict::Hello(proven) => return admit(connection, door, &proven),
         }
     }
 }
 
 /// A hello is proven: may it come in, and if so, with what answer?
-fn admit(connection: &Connection, proven: &ProvenHello<'_>) -> Entry {
-    let door = connection.listener().door();
+fn admit(connection: &Connection, door: &Door, proven: &ProvenHello<'_>) -> Entry {
     if !door.has_name(proven.hello.server_name()) {
         return Entry::Stranger(Stranger::TlsSni);
     }
@@ -212,7 +216,10 @@ fn admit(connection: &Connection, proven: &ProvenHello<'_>) -> Entry {
         }
         return Entry::Stranger(Stranger::TlsTime);
     }
-    let Some(answer) = door.keys.get(proven.secret).and_then(|key| answer::make(connection, proven, key))
+    let Some(answer) = door
+        .keys
+        .get(proven.secret)
+        .and_then(|key| answer::make(connection, door.name.as_ref(), door.ordinary_len, proven, key))
     else {
         return Entry::Ended(CloseReason::proxy(Kind::Fault));
     };

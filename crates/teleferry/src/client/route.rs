@@ -62,11 +62,11 @@ impl Route {
         let mode = shard.settings().telegram.mode;
         let uses_middle = mode != Mode::Direct;
         // Only middle proxies can be told of a tag.
-        let has_tag = connection.listener().settings().ad_tag.is_some();
+        let has_tag = connection.listener().rules().ad_tag.is_some();
         let uses_direct = mode == Mode::Direct || (mode == Mode::Auto && !has_tag);
         let to = |dc| Self {
             pool: if uses_middle { shard.pools.find(dc) } else { None },
-            destination: if uses_direct { shard.shared.book.find(dc) } else { None },
+            destination: if uses_direct { shard.find_dc(dc) } else { None },
         };
         let route = to(dc);
         if route.exists() {
@@ -105,15 +105,12 @@ async fn direct(
 ) -> Result<DirectLeg, CloseReason> {
     let shard = connection.shard();
     let counters = &connection.listener().counters;
-    let settings = &shard.settings().telegram;
+    let (fast_path, connect_timeout) = {
+        let settings = &shard.settings().telegram;
+        (settings.fast_path, settings.connect_timeout)
+    };
     shard.health.sort(&mut destination.addresses, clock::now());
-    let opening = DirectLeg::open(
-        &destination,
-        client.header,
-        &client.to_client,
-        settings.fast_path,
-        settings.connect_timeout,
-    );
+    let opening = DirectLeg::open(&destination, client.header, &client.to_client, fast_path, connect_timeout);
     match connection.alarm().within(opening).await {
         Ok(Ok(leg)) => {
             counters.dc_connected.add(1);

@@ -31,6 +31,17 @@ pub struct Key {
     pub meaning: &'static str,
     /// Whether it can be used.
     pub status: Status,
+    /// When a change takes effect.
+    pub change: Change,
+}
+
+/// When a changed key takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// With a reload.
+    Live,
+    /// With the next start.
+    Restart,
 }
 
 /// What a key has when the file does not say.
@@ -71,6 +82,16 @@ pub fn built_sections() -> impl Iterator<Item = &'static Section> {
     SECTIONS.iter().filter(|section| section.status == Built)
 }
 
+/// Whether a change of `section.key` needs a restart.
+pub(super) fn needs_restart(path: &str) -> bool {
+    path.split_once('.').is_some_and(|(section, name)| {
+        let section = SECTIONS.iter().find(|known| known.name == section);
+        section.is_some_and(|section| {
+            section.keys.iter().any(|key| key.name == name && key.change == Change::Restart)
+        })
+    })
+}
+
 /// What is reserved for later: `section` or `section.key`, and what it comes with.
 pub fn planned() -> impl Iterator<Item = (String, &'static str)> {
     SECTIONS.iter().flat_map(|section| {
@@ -87,11 +108,23 @@ pub fn planned() -> impl Iterator<Item = (String, &'static str)> {
 }
 
 const fn key(name: &'static str, kind: &'static str, value: Value, meaning: &'static str) -> Key {
-    Key { name, kind, value, meaning, status: Built }
+    Key { name, kind, value, meaning, status: Built, change: Change::Live }
+}
+
+/// A key whose change needs a restart.
+const fn fixed(name: &'static str, kind: &'static str, value: Value, meaning: &'static str) -> Key {
+    Key { change: Change::Restart, ..key(name, kind, value, meaning) }
 }
 
 const fn later(name: &'static str, with: &'static str) -> Key {
-    Key { name, kind: "", value: Value::Example(""), meaning: "", status: Planned(with) }
+    Key {
+        name,
+        kind: "",
+        value: Value::Example(""),
+        meaning: "",
+        status: Planned(with),
+        change: Change::Live,
+    }
 }
 
 const fn later_section(name: &'static str, repeated: bool, with: &'static str) -> Section {
@@ -110,8 +143,8 @@ pub const SECTIONS: &[Section] = &[
         meaning: "The process as a whole.",
         status: Built,
         keys: &[
-            key("workers", "number", Value::Default("0"), "Data-plane threads; 0 means one a core."),
-            key(
+            fixed("workers", "number", Value::Default("0"), "Data-plane threads; 0 means one a core."),
+            fixed(
                 "state_dir",
                 "path",
                 Value::Varies(
@@ -279,13 +312,13 @@ pub const SECTIONS: &[Section] = &[
         meaning: "What is told on standard error.",
         status: Built,
         keys: &[
-            key(
+            fixed(
                 "level",
                 "error, warn, info, debug or trace",
                 Value::Default("\"info\""),
                 "The least severe level that is told.",
             ),
-            key("format", "text or json", Value::Default("\"text\""), "How a line looks."),
+            fixed("format", "text or json", Value::Default("\"text\""), "How a line looks."),
             later("file", CHANGE),
             key(
                 "mask_addresses",

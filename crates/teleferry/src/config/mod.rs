@@ -3,6 +3,7 @@
 //! Everything wrong is told at once, with its place and what to do. Nothing is ever guessed: a file that was named must be
 //! there, and a key that does not exist is an error.
 
+mod difference;
 mod hide;
 pub mod keys;
 mod known;
@@ -21,6 +22,7 @@ use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, SecretKey};
 use toml::de::DeTable;
 
+pub use difference::Difference;
 pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
 pub use problem::Problems;
 pub use snapshot::{

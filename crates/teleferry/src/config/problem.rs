@@ -73,6 +73,26 @@ impl Problems {
         reports.join("\n\n")
     }
 
+    /// Each as one line: its place (`file:line:column`), what is wrong, what to do.
+    pub fn sentences(&self) -> impl Iterator<Item = String> {
+        self.list.iter().map(|problem| {
+            let file = self.file.as_deref().map(|file| format!("{file}:")).unwrap_or_default();
+            let place = problem.span.as_ref().map(|span| self.place(span.start)).unwrap_or_default();
+            let label = problem.label.as_ref().map(|label| format!(": {label}")).unwrap_or_default();
+            let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+            let space = if file.is_empty() && place.is_empty() { "" } else { " " };
+            format!("{file}{place}{space}{}{label}{help}", problem.title)
+        })
+    }
+
+    /// `line:column:` of a byte, both from 1; the column counts characters.
+    fn place(&self, offset: usize) -> String {
+        let before = self.text.get(..offset).unwrap_or(&self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("{line}:{column}:")
+    }
+
     fn report<'a>(&'a self, problem: &'a Problem) -> Vec<Group<'a>> {
         let title = Level::ERROR.primary_title(&problem.title);
         let mut group = match &problem.span {

@@ -1,103 +1,156 @@
 //! The settings as text, to look at: everything that counts, secrets shortened.
 
-use std::fmt::{self, Display, Write};
-use std::net::IpAddr;
+use std::fmt::{self, Display};
 
-use super::snapshot::{CoverTarget, Listener, Snapshot, Telegram};
+use super::snapshot::{Cover, CoverTarget, Listener, Server, Snapshot, Telegram};
 use super::value::{show_duration, show_size};
+
+/// A table of the file with what is in force.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// Its name, without brackets.
+    pub(super) name: &'static str,
+    repeated: bool,
+    /// Keys and values as TOML. Those that are not set are not there.
+    pub(super) entries: Vec<(String, String)>,
+}
 
 impl Snapshot {
     /// The effective settings in the form of the file, with secrets cut down to their first digits.
     #[must_use]
     pub fn show(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.write_to(&mut text);
-        text
+        let (mut server, mut rest) = (Vec::new(), self.shown().into_iter());
+        server.extend(rest.next());
+        let listeners = self.listeners.iter().map(show_listener);
+        let tables: Vec<String> =
+            server.into_iter().chain(listeners).chain(rest).map(|t| t.to_string()).collect();
+        tables.join("\n")
     }
 
-    fn write_to(&self, out: &mut String) -> fmt::Result {
-        let Self { server, listeners, telegram, cover, handshake, relay, limits, log } = self;
-        writeln!(out, "[server]")?;
-        writeln!(out, "workers = {}", server.workers)?;
-        writeln!(out, "state_dir = {:?}", server.state_dir)?;
-        if let Some(host) = &server.public_host {
-            writeln!(out, "public_host = {host:?}")?;
-        }
-        writeln!(out, "max_connections = {}", server.max_connections)?;
-        writeln!(out, "drain = {:?}", show_duration(server.drain))?;
-        for listener in listeners {
-            write_listener(listener, out)?;
-        }
-        write_telegram(telegram, out)?;
-        let target = cover.target.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
-        writeln!(out, "\n[cover]\ntarget = {target:?}")?;
-        if let Some(CoverTarget::Sni(hosts)) = &cover.target {
-            writeln!(out, "only_domains = {}", list(hosts))?;
-        }
-        writeln!(out, "connect_timeout = {:?}", show_duration(cover.connect_timeout))?;
-        writeln!(out, "profile = {:?}", if cover.learn { "auto" } else { "off" })?;
-        writeln!(out, "\n[handshake]\ntimeout = {:?}", show_duration(handshake.timeout))?;
-        writeln!(out, "clock_skew_past = {:?}", show_duration(handshake.clock_skew_past))?;
-        writeln!(out, "clock_skew_future = {:?}", show_duration(handshake.clock_skew_future))?;
-        writeln!(out, "\n[relay]\nidle_timeout = {:?}", show_duration(relay.idle_timeout))?;
-        writeln!(out, "filter_server_errors = {:?}", relay.filter_server_errors.name())?;
-        writeln!(out, "\n[limits]\nclient_queue = {:?}", show_size(limits.client_queue))?;
-        writeln!(out, "memory = {:?}", show_size(limits.memory))?;
-        writeln!(out, "\n[log]\nlevel = {:?}", log.level.as_str().to_ascii_lowercase())?;
-        writeln!(out, "format = {:?}", log.format.name())?;
-        writeln!(out, "mask_addresses = {}", log.mask_addresses)
+    /// Everything but the listeners, in the order of the file.
+    pub(super) fn shown(&self) -> Vec<Shown> {
+        let Self { server, listeners: _, telegram, cover, handshake, relay, limits, log } = self;
+        vec![
+            show_server(server),
+            show_telegram(telegram),
+            show_cover(cover),
+            Shown::new("handshake")
+                .quoted("timeout", show_duration(handshake.timeout))
+                .quoted("clock_skew_past", show_duration(handshake.clock_skew_past))
+                .quoted("clock_skew_future", show_duration(handshake.clock_skew_future)),
+            Shown::new("relay")
+                .quoted("idle_timeout", show_duration(relay.idle_timeout))
+                .quoted("filter_server_errors", relay.filter_server_errors.name()),
+            Shown::new("limits")
+                .quoted("client_queue", show_size(limits.client_queue))
+                .quoted("memory", show_size(limits.memory)),
+            Shown::new("log")
+                .quoted("level", log.level.as_str().to_ascii_lowercase())
+                .quoted("format", log.format.name())
+                .plain("mask_addresses", log.mask_addresses),
+        ]
     }
 }
 
-fn write_listener(listener: &Listener, out: &mut String) -> fmt::Result {
-    writeln!(out, "\n[[listen]]\nname = {:?}", listener.name)?;
-    writeln!(out, "address = {}", list(&listener.addresses))?;
+fn show_server(server: &Server) -> Shown {
+    let Server { workers, state_dir, public_host, max_connections, drain } = server;
+    let mut shown = Shown::new("server").plain("workers", workers).quoted("state_dir", state_dir.display());
+    if let Some(host) = public_host {
+        shown = shown.quoted("public_host", host);
+    }
+    shown.plain("max_connections", max_connections).quoted("drain", show_duration(*drain))
+}
+
+fn show_cover(cover: &Cover) -> Shown {
+    let Cover { target, connect_timeout, learn } = cover;
+    let shown = target.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
+    let mut shown = Shown::new("cover").quoted("target", shown);
+    if let Some(CoverTarget::Sni(hosts)) = target {
+        shown = shown.plain("only_domains", list(hosts));
+    }
+    shown
+        .quoted("connect_timeout", show_duration(*connect_timeout))
+        .quoted("profile", if *learn { "auto" } else { "off" })
+}
+
+fn show_listener(listener: &Listener) -> Shown {
+    let mut shown = Shown::new("listen").quoted("name", &listener.name);
+    shown.repeated = true;
+    shown = shown.plain("address", list(&listener.addresses));
     for secret in &listener.secrets {
-        match &secret.name {
-            None => writeln!(out, "secret = \"{}\"", Shortened(secret.key.as_bytes()))?,
-            Some(name) => writeln!(out, "secrets.{name:?} = \"{}\"", Shortened(secret.key.as_bytes()))?,
-        }
+        let key =
+            secret.name.as_ref().map_or_else(|| "secret".to_owned(), |name| format!("secrets.{name:?}"));
+        shown = shown.quoted(key, Shortened(secret.key.as_bytes()));
     }
     if let Some(tag) = &listener.ad_tag {
-        writeln!(out, "ad_tag = \"{}\"", Shortened(tag))?;
+        shown = shown.quoted("ad_tag", Shortened(tag));
     }
-    writeln!(out, "protocols = {}", list(listener.protocols.iter().map(super::Protocol::name)))?;
+    shown = shown.plain("protocols", list(listener.protocols.iter().map(super::Protocol::name)));
     if let Some(domain) = &listener.domain {
-        writeln!(out, "domain = \"{domain}\"")?;
+        shown = shown.quoted("domain", domain);
     }
-    writeln!(out, "max_connections = {}", listener.max_connections)
+    shown.plain("max_connections", listener.max_connections)
 }
 
-fn write_telegram(telegram: &Telegram, out: &mut String) -> fmt::Result {
-    writeln!(out, "\n[telegram]\nmode = {:?}", telegram.mode.name())?;
-    writeln!(out, "fast_path = {}", telegram.fast_path)?;
+fn show_telegram(telegram: &Telegram) -> Shown {
+    let mut shown =
+        Shown::new("telegram").quoted("mode", telegram.mode.name()).plain("fast_path", telegram.fast_path);
     for (id, addresses) in &telegram.dc {
-        writeln!(out, "dc.{id} = {}", list(addresses))?;
+        shown = shown.plain(format!("dc.{id}"), list(addresses));
     }
-    match telegram.default_dc {
-        Some(id) => writeln!(out, "default_dc = {id}")?,
-        None => writeln!(out, "default_dc = \"none\"")?,
+    shown = match telegram.default_dc {
+        Some(id) => shown.plain("default_dc", id),
+        None => shown.quoted("default_dc", "none"),
+    };
+    shown = shown
+        .quoted("prefer", telegram.prefer.name())
+        .quoted("connect_timeout", show_duration(telegram.connect_timeout))
+        .quoted("answer_timeout", show_duration(telegram.answer_timeout))
+        .quoted("proxy_secret_url", &telegram.proxy_secret_url)
+        .quoted("proxy_config_url", &telegram.proxy_config_url)
+        .quoted("proxy_config_v6_url", &telegram.proxy_config_v6_url)
+        .quoted("refresh", show_duration(telegram.refresh))
+        .quoted("http_timeout", show_duration(telegram.http_timeout));
+    if telegram.external_ip.iter().next().is_some() {
+        shown = shown.plain("external_ip", list(telegram.external_ip.iter()));
     }
-    writeln!(out, "prefer = {:?}", telegram.prefer.name())?;
-    writeln!(out, "connect_timeout = {:?}", show_duration(telegram.connect_timeout))?;
-    writeln!(out, "answer_timeout = {:?}", show_duration(telegram.answer_timeout))?;
-    writeln!(out, "proxy_secret_url = \"{}\"", telegram.proxy_secret_url)?;
-    writeln!(out, "proxy_config_url = \"{}\"", telegram.proxy_config_url)?;
-    writeln!(out, "proxy_config_v6_url = \"{}\"", telegram.proxy_config_v6_url)?;
-    writeln!(out, "refresh = {:?}", show_duration(telegram.refresh))?;
-    writeln!(out, "http_timeout = {:?}", show_duration(telegram.http_timeout))?;
-    let external: Vec<IpAddr> = telegram.external_ip.iter().collect();
-    if !external.is_empty() {
-        writeln!(out, "external_ip = {}", list(external))?;
-    }
-    writeln!(out, "ip_lookup = {}", list(&telegram.ip_lookup))?;
-    writeln!(out, "links_per_dc = {}", telegram.links_per_dc)?;
-    writeln!(out, "clients_per_link = {}", telegram.clients_per_link)?;
-    writeln!(out, "crc32c = {}", telegram.crc32c)
+    shown
+        .plain("ip_lookup", list(&telegram.ip_lookup))
+        .plain("links_per_dc", telegram.links_per_dc)
+        .plain("clients_per_link", telegram.clients_per_link)
+        .plain("crc32c", telegram.crc32c)
 }
 
-fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+impl Shown {
+    const fn new(name: &'static str) -> Self {
+        Self { name, repeated: false, entries: Vec::new() }
+    }
+
+    fn plain(mut self, key: impl Into<String>, value: impl Display) -> Self {
+        self.entries.push((key.into(), value.to_string()));
+        self
+    }
+
+    fn quoted(self, key: impl Into<String>, value: impl Display) -> Self {
+        let value = value.to_string();
+        self.plain(key, format_args!("{value:?}"))
+    }
+}
+
+impl Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name;
+        if self.repeated {
+            writeln!(f, "[[{name}]]")?
+        } else {
+            writeln!(f, "[{name}]")?
+        }
+        self.entries.iter().try_for_each(|(key, value)| writeln!(f, "{key} = {value}"))
+    }
+}
+
+/// A list of texts as TOML.
+pub(super) fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     let quoted: Vec<String> = items.into_iter().map(|item| format!("\"{item}\"")).collect();
     format!("[{}]", quoted.join(", "))
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::call::Call;
@@ -41,20 +40,17 @@ pub(super) enum Progress {
 impl Early {
     /// Calls the site, unless there is none or it was called before; says whether it did.
     pub(crate) fn call(&mut self, connection: &Connection, stream: &Stream) -> bool {
-        let shard = Rc::clone(connection.shard());
-        if !shard.shared.cover.exists() || !matches!(self.0, State::Idle) {
+        let site = connection.shard().cover();
+        if !site.exists() || !matches!(self.0, State::Idle) {
             return false;
         }
         let visitor = Visitor::new(connection, stream);
-        if shard.shared.cover.places().calls().lead_back(visitor.peer, &[]) {
+        if site.places().calls().lead_back(visitor.peer, &[]) {
             // Nobody is sent round; whether it is a client shows all the same.
             self.0 = State::Failed;
             return true;
         }
-        self.0 =
-            State::Calling(Box::pin(
-                async move { shard.shared.cover.receive(Wanted::default(), visitor).await },
-            ));
+        self.0 = State::Calling(Box::pin(async move { site.receive(Wanted::default(), visitor).await }));
         true
     }
 

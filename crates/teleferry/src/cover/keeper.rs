@@ -22,7 +22,7 @@ const REFRESH: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// A host with a name, and who is told its addresses.
-pub(super) type Named = (CoverHost, watch::Sender<Arc<[SocketAddr]>>);
+pub(super) type Named = (CoverHost, watch::Sender<Option<Arc<[SocketAddr]>>>);
 
 /// Begins to look names up and to learn, on a thread that ends once what is given back is dropped. None is needed when there
 /// is nothing to do.
@@ -54,7 +54,7 @@ pub(super) fn start(
     Ok(Some(stop))
 }
 
-async fn look_up(host: &CoverHost, addresses: &watch::Sender<Arc<[SocketAddr]>>, own: &Own) {
+async fn look_up(host: &CoverHost, addresses: &watch::Sender<Option<Arc<[SocketAddr]>>>, own: &Own) {
     let mut said = false;
     loop {
         let found = lookup_host((host.host.as_str(), host.port)).await;
@@ -78,7 +78,7 @@ async fn look_up(host: &CoverHost, addresses: &watch::Sender<Arc<[SocketAddr]>>,
                 "the cover site's name leads back to this server, where visitors are not taken: set cover.target to the address of the web server itself"
             );
         }
-        addresses.send_replace(there.into());
+        addresses.send_replace(Some(there.into()));
         sleep(REFRESH).await;
     }
 }

@@ -37,6 +37,11 @@ impl Own {
         }
     }
 
+    /// Whether both are the same, apart from what may be learned.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (&self.listening, &self.external) == (&other.listening, &other.external)
+    }
+
     /// Whether a connection to this address would come back to the server. Behind a port forwarding to another port it
     /// cannot be known; such a loop shows when the first visitor goes round.
     pub(crate) fn has(&self, address: SocketAddr) -> bool {

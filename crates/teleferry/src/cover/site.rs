@@ -21,13 +21,14 @@ use crate::config::{Cover, CoverHost, CoverTarget, Snapshot};
 use crate::net::{Peer, Stream, dial};
 
 /// The cover site, ready to be dialled from any shard without asking the resolver.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Site {
     places: Places,
     /// How it answers.
     profiles: watch::Receiver<Arc<Profiles>>,
+    own: Own,
     /// Keeps its thread going.
-    _keeper: Option<oneshot::Sender<()>>,
+    _keeper: Arc<Option<oneshot::Sender<()>>>,
 }
 
 /// The site's places. None: there is no site. Several: visitors choose among them by the name they ask for, and who asks for
@@ -41,8 +42,8 @@ pub(crate) struct Places {
 
 #[derive(Debug)]
 enum Place {
-    /// A host, and its addresses: kept fresh when it is a name.
-    Tcp(CoverHost, watch::Receiver<Arc<[SocketAddr]>>),
+    /// A host, and its addresses: kept fresh when it is a name, and `None` until the first answer.
+    Tcp(CoverHost, watch::Receiver<Option<Arc<[SocketAddr]>>>),
     Unix(PathBuf),
 }
 
@@ -75,8 +76,32 @@ impl Site {
     /// # Errors
     /// The site is this server itself, or the system has no thread to give.
     pub(crate) fn start(snapshot: &Snapshot, own: Own) -> Result<Self, SiteError> {
+        Self::begin(snapshot, own, Arc::default())
+    }
+
+    /// The site of new settings: this one while nothing has changed that it depends on, so that no name is looked up anew. How
+    /// it answers stays known while it is the same target.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub(crate) fn follow(&self, before: &Snapshot, after: &Snapshot, own: Own) -> Result<Self, SiteError> {
+        let same_target = before.cover.target == after.cover.target;
+        let same = same_target
+            && before.cover.learn == after.cover.learn
+            && clients_names(before) == clients_names(after)
+            && self.own.is_like(&own);
+        if same {
+            let mut site = self.clone();
+            site.places.connect_timeout = after.cover.connect_timeout;
+            return Ok(site);
+        }
+        let known = if same_target && after.cover.learn { self.profiles() } else { Arc::default() };
+        Self::begin(after, own, known)
+    }
+
+    fn begin(snapshot: &Snapshot, own: Own, known: Arc<Profiles>) -> Result<Self, SiteError> {
         let (places, names) = Places::new(&snapshot.cover, &own)?;
-        let (known, profiles) = watch::channel(Arc::default());
+        let (known, profiles) = watch::channel(known);
         let learner = snapshot.cover.target.as_ref().filter(|_| snapshot.cover.learn).map(|target| Learner {
             places: places.clone(),
             names: clients_names(snapshot),
@@ -85,8 +110,8 @@ impl Site {
             pace: GENTLE,
         });
         let learner = learner.filter(|learner| !learner.names.is_empty());
-        let keeper = keeper::start(names, own, learner).map_err(SiteError::Thread)?;
-        Ok(Self { places, profiles, _keeper: keeper })
+        let keeper = keeper::start(names, own.clone(), learner).map_err(SiteError::Thread)?;
+        Ok(Self { places, profiles, own, _keeper: Arc::new(keeper) })
     }
 
     /// Whether there is a site at all.
@@ -140,7 +165,7 @@ impl Places {
             if literal.is_some_and(|address| own.has(address)) {
                 return Err(SiteError::Loop(host.clone()));
             }
-            let (sender, receiver) = watch::channel(Arc::from_iter(literal));
+            let (sender, receiver) = watch::channel(literal.map(|address| Arc::from([address])));
             if literal.is_none() {
                 names.push((host.clone(), sender));
             }
@@ -188,7 +213,7 @@ impl Places {
                 Stream::Unix(timeout(self.connect_timeout, UnixStream::connect(path)).await??)
             }
             Some(Place::Tcp(_, addresses)) => {
-                let addresses = Arc::clone(&addresses.borrow());
+                let addresses = first_answer(addresses.clone(), self.connect_timeout).await;
                 match dial(&addresses, self.connect_timeout).await {
                     Ok((stream, _)) => Stream::Tcp(stream),
                     Err(error) => {
@@ -199,6 +224,20 @@ impl Places {
             }
         };
         Ok(Call::new(stream, &self.calls))
+    }
+}
+
+/// The addresses of the site's name; of a site that is new, waits a while for them.
+async fn first_answer(
+    mut addresses: watch::Receiver<Option<Arc<[SocketAddr]>>>,
+    patience: Duration,
+) -> Arc<[SocketAddr]> {
+    if let Some(known) = &*addresses.borrow() {
+        return Arc::clone(known);
+    }
+    match timeout(patience, addresses.wait_for(Option::is_some)).await {
+        Ok(Ok(known)) => known.clone().unwrap_or_default(),
+        Ok(Err(_)) | Err(_) => Arc::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use tracing::{error, warn};
 
 use super::call::Call;
 use super::early::{Early, Progress};
-use super::site::Visitor;
+use super::site::{Site, Visitor};
 use super::way::{End, Way};
 use crate::client::Connection;
 use crate::clock;
@@ -25,11 +25,12 @@ const PATIENCE: u32 = 50;
 /// and no byte, as soon as that is known. Without a site, the stranger is read from and not answered.
 pub(crate) async fn visit(connection: Connection, stream: Stream, first_bytes: Vec<u8>, early: Early) {
     connection.listener().counters.from_visitor.add(first_bytes.len() as u64);
-    if !connection.shard().shared.cover.exists() {
+    let site = connection.shard().cover();
+    if !site.exists() {
         return super::farewell::ignore(connection, stream).await;
     }
     connection.alarm().clear();
-    let arriving = arrive(&connection, Visitor::new(&connection, &stream), &first_bytes, early);
+    let arriving = arrive(&connection, &site, Visitor::new(&connection, &stream), &first_bytes, early);
     let (mut call, passed_on) = match connection.alarm().within(arriving).await {
         Ok(Ok(arrived)) => arrived,
         Ok(Err(reason)) => return leave(connection, stream, reason).await,
@@ -61,12 +62,12 @@ pub(crate) async fn visit(connection: Connection, stream: Stream, first_bytes: V
 /// A connection to the site, and how many of the first bytes it has already.
 async fn arrive(
     connection: &Connection,
+    site: &Site,
     visitor: Visitor,
     first_bytes: &[u8],
     early: Early,
 ) -> Result<(Call, usize), CloseReason> {
     let shard = connection.shard();
-    let site = &shard.shared.cover;
     if site.places().calls().lead_back(visitor.peer, first_bytes) {
         if let Some(more) = shard.throttles.cover_loop.pass(clock::now()) {
             error!(

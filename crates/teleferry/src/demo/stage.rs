@@ -84,7 +84,7 @@ impl std::fmt::Debug for Stage {
 
 fn start(snapshot: Snapshot) -> io::Result<(Server, SocketAddr)> {
     let server = Server::start(Arc::new(snapshot)).map_err(io::Error::other)?;
-    match server.addresses() {
+    match server.addresses().as_slice() {
         [(_, ListenAddress::Inet(address)), ..] => {
             let address = *address;
             Ok((server, address))

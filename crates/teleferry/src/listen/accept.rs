@@ -15,18 +15,19 @@ use super::{ListeningSocket, Place};
 use crate::client;
 use crate::clock;
 use crate::net::{Peer, SocketKind, Stream};
-use crate::shard::{Listener, Shard};
+use crate::shard::{Listener, Owner, Shard};
 use crate::sys;
 
 /// How long to wait when the system has no descriptor or memory for another connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// Takes connections until the shard stops, then those that wait in the kernel still (closing the socket would reset
-/// them), then closes the socket.
+/// Takes connections for the socket's owner until it has none, then those that wait in the kernel still (closing the
+/// socket would reset them), then closes the socket.
 ///
 /// At a ceiling nothing is taken and nothing refused: connections wait in the kernel, as at a busy web server.
-pub(crate) async fn accept_loop(shard: Rc<Shard>, listener: Rc<Listener>, socket: ListeningSocket) {
+pub(crate) async fn accept_loop(shard: Rc<Shard>, socket: ListeningSocket, mut owner: Owner) {
     let kind = socket.kind;
+    let Some(mut listener) = owner.borrow_and_update().clone() else { return };
     let socket = match sys::watch(socket.fd) {
         Ok(socket) => socket,
         Err(error) => {
@@ -34,11 +35,13 @@ pub(crate) async fn accept_loop(shard: Rc<Shard>, listener: Rc<Listener>, socket
             return;
         }
     };
-    let mut stopping = shard.stopping();
     loop {
         tokio::select! {
             biased;
-            () = stopping.wait() => break,
+            changed = owner.changed() => match owner.borrow_and_update().clone() {
+                Some(next) if changed.is_ok() => listener = next,
+                Some(_) | None => break,
+            },
             () = accept_one(&shard, &listener, &socket, kind) => {}
         }
     }

@@ -2,8 +2,10 @@
 
 mod accept;
 mod ceiling;
+mod registry;
 mod socket;
 
 pub(crate) use accept::accept_loop;
 pub(crate) use ceiling::{Ceiling, Place};
-pub(crate) use socket::{ListeningSocket, open};
+pub(crate) use registry::{Account, Registry};
+pub(crate) use socket::{Exclusive, ListeningSocket, open};

@@ -40,15 +40,24 @@ pub(crate) struct Opened {
     pub(crate) sockets: Vec<ListeningSocket>,
 }
 
+/// Whether an address may be shared with whoever has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exclusive {
+    /// Nobody else may have it.
+    Yes,
+    /// It is ours already in another form, and that is about to close.
+    No,
+}
+
 /// Opens an address for `shards` shards. TCP gets a socket of its own for each, among which the kernel spreads
 /// connections; a unix socket and those that systemd opened are one that they share.
 ///
 /// # Errors
 /// What the system says: the address is in use, or is not ours, or the port needs a privilege, or systemd gave nothing of
 /// that name.
-pub(crate) fn open(address: &ListenAddress, shards: usize) -> io::Result<Opened> {
+pub(crate) fn open(address: &ListenAddress, shards: usize, exclusive: Exclusive) -> io::Result<Opened> {
     match address {
-        ListenAddress::Inet(address) => open_inet(*address, shards),
+        ListenAddress::Inet(address) => open_inet(*address, shards, exclusive),
         ListenAddress::Unix(path) => {
             remove_stale(path)?;
             let listener = UnixListener::bind(path)?;
@@ -59,9 +68,11 @@ pub(crate) fn open(address: &ListenAddress, shards: usize) -> io::Result<Opened>
     }
 }
 
-fn open_inet(address: SocketAddr, shards: usize) -> io::Result<Opened> {
-    // Sockets that share a port would also join another process that does; a socket that does not tells.
-    bind(address, false)?;
+fn open_inet(address: SocketAddr, shards: usize, exclusive: Exclusive) -> io::Result<Opened> {
+    if exclusive == Exclusive::Yes {
+        // Sockets that share a port would also join another process that does; a socket that does not tells.
+        bind(address, false)?;
+    }
     let first = bind(address, true)?;
     let address = local_address(&first)?;
     let mut sockets = vec![first];
@@ -146,7 +157,7 @@ mod tests {
 
     #[test]
     fn all_shards_share_one_port() {
-        let opened = open_inet(ANY, 3).expect("open");
+        let opened = open_inet(ANY, 3, Exclusive::Yes).expect("open");
         let expected = port(&opened.address);
         assert_ne!(expected, 0);
         let ports: Vec<_> = opened.sockets.into_iter().map(local_port).collect();
@@ -155,14 +166,14 @@ mod tests {
 
     #[test]
     fn an_address_in_use_is_an_error_though_the_other_shares_it() {
-        let other = open_inet(ANY, 1).expect("open");
+        let other = open_inet(ANY, 1, Exclusive::Yes).expect("open");
         let ListenAddress::Inet(taken) = other.address else { panic!("not TCP") };
-        assert_eq!(open_inet(taken, 1).expect_err("taken").kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(open_inet(taken, 1, Exclusive::Yes).expect_err("taken").kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]
     fn accepted_sockets_inherit_their_options() {
-        let mut opened = open_inet(ANY, 1).expect("open");
+        let mut opened = open_inet(ANY, 1, Exclusive::Yes).expect("open");
         let listener: std::net::TcpListener = opened.sockets.remove(0).fd.into();
         listener.set_nonblocking(false).expect("option");
         let _client = std::net::TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
@@ -176,13 +187,13 @@ mod tests {
     fn a_unix_socket_is_shared_and_a_stale_one_replaced() {
         let directory = tempfile::tempdir().expect("directory");
         let address = ListenAddress::Unix(directory.path().join("door"));
-        let opened = open(&address, 2).expect("open");
+        let opened = open(&address, 2, Exclusive::Yes).expect("open");
         assert_eq!(
             opened.sockets.iter().map(|socket| socket.kind).collect::<Vec<_>>(),
             [SocketKind::Unix; 2]
         );
-        assert_eq!(open(&address, 1).expect_err("in use").kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(open(&address, 1, Exclusive::Yes).expect_err("in use").kind(), io::ErrorKind::AddrInUse);
         drop(opened);
-        open(&address, 1).expect("nobody listens there any more");
+        open(&address, 1, Exclusive::Yes).expect("nobody listens there any more");
     }
 }

@@ -9,7 +9,7 @@ use std::task::Waker;
 #[derive(Debug)]
 pub(crate) struct Memory {
     /// In bytes.
-    limit: usize,
+    limit: AtomicUsize,
     used: AtomicUsize,
     pauses: AtomicU64,
     /// Readers to be woken once there is room.
@@ -26,7 +26,19 @@ pub(crate) struct Held {
 impl Memory {
     /// A ceiling of so many bytes.
     pub(crate) const fn new(limit: usize) -> Self {
-        Self { limit, used: AtomicUsize::new(0), pauses: AtomicU64::new(0), paused: Mutex::new(Vec::new()) }
+        Self {
+            limit: AtomicUsize::new(limit),
+            used: AtomicUsize::new(0),
+            pauses: AtomicU64::new(0),
+            paused: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// From now on a ceiling of so many bytes.
+    pub(crate) fn limit_to(&self, limit: usize) {
+        self.limit.store(limit, Relaxed);
+        // Those that wait look for themselves whether there is room now.
+        self.wake_all();
     }
 
     /// A part that is nothing yet.
@@ -41,7 +53,7 @@ impl Memory {
 
     /// True when no more should be read that may have to wait.
     pub(crate) fn is_over(&self) -> bool {
-        self.used() > self.limit
+        self.used() > self.limit.load(Relaxed)
     }
 
     /// Counts a reader that begins to pause.
@@ -69,10 +81,15 @@ impl Memory {
 
     fn give_back(&self, bytes: usize) {
         let before = self.used.fetch_sub(bytes, Relaxed);
-        if before > self.limit && before - bytes <= self.limit {
-            let paused = std::mem::take(&mut *self.paused.lock().unwrap_or_else(PoisonError::into_inner));
-            paused.into_iter().for_each(Waker::wake);
+        let limit = self.limit.load(Relaxed);
+        if before > limit && before - bytes <= limit {
+            self.wake_all();
         }
+    }
+
+    fn wake_all(&self) {
+        let paused = std::mem::take(&mut *self.paused.lock().unwrap_or_else(PoisonError::into_inner));
+        paused.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -144,5 +161,19 @@ mod tests {
         assert_eq!(woken.0.load(Relaxed), 1);
         a.set(0);
         assert_eq!(woken.0.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn who_waits_is_woken_when_the_ceiling_is_raised() {
+        let memory = Arc::new(Memory::new(100));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut part = memory.part();
+        part.set(150);
+        assert!(memory.wait(&waker));
+        memory.limit_to(200);
+        assert_eq!((woken.0.load(Relaxed), memory.is_over()), (1, false));
+        memory.limit_to(50);
+        assert!(memory.wait(&waker), "over it again");
     }
 }

@@ -1,28 +1,32 @@
 //! Worker threads. Each has its own single-threaded runtime, its own listening sockets and its own sessions: a session
 //! lives and dies on one shard, and nothing on its data path is shared with another.
 
+mod listeners;
 mod sweep;
 mod thread;
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 
+use teleferry_proto::dc::DcId;
 use tokio::sync::{Notify, watch};
 
-pub(crate) use sweep::{Alarm, Expiry, Moment};
+pub(crate) use listeners::{AddressId, Layout, Listener, Owner};
+pub(crate) use sweep::{Alarm, Expiry, Group, Moment};
 pub(crate) use thread::{Seat, start};
 
-use crate::backend::{Health, Pools, Workbench};
-use crate::client::Door;
+use crate::backend::{Destination, Health, Pools, Workbench};
 use crate::config::Snapshot;
+use crate::cover;
 use crate::listen::Ceiling;
 use crate::net::Pipes;
-use crate::observe::{LinkCounters, ListenerCounters, Throttle};
-use crate::server::Shared;
+use crate::observe::{LinkCounters, Throttle};
+use crate::server::{Settings, Shared};
 use crate::sys;
+use listeners::Listeners;
 use sweep::Sweep;
 
 /// Bytes of the scratch buffer that every read of a shard goes through: four full TLS records and the headroom in front
@@ -77,6 +81,11 @@ pub(crate) struct Shard {
     pub(crate) health: Health,
     /// The links to middle proxies.
     pub(crate) pools: Pools,
+    /// The settings in force, this shard's own handle to them: looking into them costs no atomic.
+    settings: RefCell<Arc<Settings>>,
+    listeners: Listeners,
+    /// Its number, from 0.
+    number: usize,
     links: Arc<LinkCounters>,
     sweep: Rc<Sweep>,
     scratch: RefCell<Box<[u8]>>,
@@ -112,15 +121,6 @@ pub(crate) struct Throttles {
     pub(crate) skewed_clock: Throttle,
 }
 
-/// A listener as one shard sees it.
-#[derive(Debug)]
-pub(crate) struct Listener {
-    shared: Arc<Shared>,
-    index: usize,
-    /// This shard's counters.
-    pub(crate) counters: Arc<ListenerCounters>,
-}
-
 /// The moment when the server stops accepting, to be waited for over and over.
 #[derive(Debug)]
 pub(crate) struct Stopping(watch::Receiver<Phase>);
@@ -149,12 +149,16 @@ pub(crate) struct Alive(Rc<Shard>);
 impl Shard {
     fn new(
         shared: Arc<Shared>,
+        settings: Arc<Settings>,
         phase: watch::Receiver<Phase>,
         number: usize,
         links: Arc<LinkCounters>,
     ) -> Self {
         Self {
-            pools: Pools::new(shared.known.clone(), number, shared.shards),
+            pools: Pools::new(number, shared.shards),
+            settings: RefCell::new(settings),
+            listeners: Listeners::default(),
+            number,
             links,
             shared,
             throttles: Throttles::default(),
@@ -169,9 +173,26 @@ impl Shard {
         }
     }
 
-    /// The settings in force.
-    pub(crate) fn settings(&self) -> &Snapshot {
-        &self.shared.snapshot
+    /// Is from now on what the layout says; returns once it is.
+    async fn take_up(self: &Rc<Self>, layout: Layout) {
+        self.settings.replace(Arc::clone(&layout.settings));
+        self.pools.follow(self, layout.settings.known.clone());
+        self.listeners.take_up(self, layout).await;
+    }
+
+    /// The settings in force. Never held across an await.
+    pub(crate) fn settings(&self) -> Ref<'_, Snapshot> {
+        Ref::map(self.settings.borrow(), |settings| &*settings.snapshot)
+    }
+
+    /// Where the cover site is.
+    pub(crate) fn cover(&self) -> cover::Site {
+        self.settings.borrow().cover.clone()
+    }
+
+    /// Where to take a client that asks for a data centre; `None` when it is unknown.
+    pub(crate) fn find_dc(&self, dc: DcId) -> Option<Destination> {
+        self.settings.borrow().book.find(dc)
     }
 
     /// The ceiling over all listeners.
@@ -179,9 +200,14 @@ impl Shard {
         &self.shared.ceiling
     }
 
-    /// A new deadline, not set.
+    /// A new deadline, not set, of whatever belongs to no listener.
     pub(crate) fn alarm(&self) -> Alarm {
-        self.sweep.alarm()
+        self.sweep.alarm(Group::NONE)
+    }
+
+    /// A new deadline, not set, of a listener's connection.
+    pub(crate) fn alarm_of(&self, listener: &Listener) -> Alarm {
+        self.sweep.alarm(listener.group())
     }
 
     /// The shard's one read buffer. Never held across an await.
@@ -244,27 +270,5 @@ impl Drop for Alive {
         if live.count.get() == 0 {
             live.none_left.notify_one();
         }
-    }
-}
-
-impl Listener {
-    /// What the operator said of it.
-    pub(crate) fn settings(&self) -> &crate::config::Listener {
-        &self.shared.snapshot.listeners[self.index]
-    }
-
-    /// Its name.
-    pub(crate) fn name(&self) -> &str {
-        &self.settings().name
-    }
-
-    /// What it asks of those who come.
-    pub(crate) fn door(&self) -> &Door {
-        &self.shared.doors[self.index]
-    }
-
-    /// Its own ceiling.
-    pub(crate) fn ceiling(&self) -> &Ceiling {
-        &self.shared.listener_ceilings[self.index]
     }
 }

@@ -15,12 +15,28 @@ const NEVER: u32 = u32::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment(u32);
 
+/// Alarms that can be drained together: those of one listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Group(u32);
+
+impl Group {
+    /// Of those that belong to no listener.
+    pub(crate) const NONE: Self = Self(0);
+    /// Of those that were drained.
+    const DRAINED: Self = Self(u32::MAX);
+
+    /// The group of a listener, which is numbered from 1.
+    pub(crate) const fn new(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// What an [`Alarm`] has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expiry {
     /// Its deadline has passed.
     Deadline,
-    /// The shard stops, and its time to drain is over.
+    /// The shard stops, or its listener is no more, and the time to drain is over.
     Drained,
 }
 
@@ -43,14 +59,15 @@ struct Slots {
 #[derive(Debug)]
 struct Slot {
     due: u32,
+    group: Group,
     waker: Option<Waker>,
 }
 
 impl Sweep {
-    /// A new alarm, not set.
-    pub(crate) fn alarm(self: &Rc<Self>) -> Alarm {
+    /// A new alarm of a group, not set.
+    pub(crate) fn alarm(self: &Rc<Self>, group: Group) -> Alarm {
         let mut slots = self.slots.borrow_mut();
-        let slot = Slot { due: NEVER, waker: None };
+        let slot = Slot { due: NEVER, group, waker: None };
         let index = match slots.free.pop() {
             Some(index) => {
                 slots.slots[index as usize] = slot;
@@ -91,6 +108,16 @@ impl Sweep {
             }
         }
     }
+
+    /// The same for the alarms of one group.
+    pub(crate) fn drain_group(&self, group: Group) {
+        for slot in self.slots.borrow_mut().slots.iter_mut().filter(|slot| slot.group == group) {
+            slot.group = Group::DRAINED;
+            if let Some(waker) = slot.waker.take() {
+                waker.wake();
+            }
+        }
+    }
 }
 
 /// One session's deadline. Given back when dropped.
@@ -125,6 +152,9 @@ impl Alarm {
             return Poll::Ready(Expiry::Drained);
         }
         let slot = &mut self.sweep.slots.borrow_mut().slots[self.index as usize];
+        if slot.group == Group::DRAINED {
+            return Poll::Ready(Expiry::Drained);
+        }
         if slot.due <= self.sweep.now.get() {
             return Poll::Ready(Expiry::Deadline);
         }
@@ -148,7 +178,7 @@ impl Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         let mut slots = self.sweep.slots.borrow_mut();
-        slots.slots[self.index as usize] = Slot { due: NEVER, waker: None };
+        slots.slots[self.index as usize] = Slot { due: NEVER, group: Group::NONE, waker: None };
         slots.free.push(self.index);
     }
 }
@@ -173,7 +203,7 @@ mod tests {
     #[test]
     fn a_59_an_alarm_goes_off_at_its_deadline() {
         let sweep = Rc::new(Sweep::default());
-        let alarm = sweep.alarm();
+        let alarm = sweep.alarm(Group::NONE);
         alarm.set(at(3));
         for tick in 0..4 {
             sweep.tick(at(tick));
@@ -186,7 +216,7 @@ mod tests {
     #[test]
     fn a_60_setting_again_begins_anew_and_clearing_stops() {
         let sweep = Rc::new(Sweep::default());
-        let alarm = sweep.alarm();
+        let alarm = sweep.alarm(Group::NONE);
         alarm.set(at(3));
         sweep.tick(at(3));
         alarm.set(at(3));
@@ -202,7 +232,7 @@ mod tests {
     #[test]
     fn who_is_due_is_woken_and_nobody_else() {
         let sweep = Rc::new(Sweep::default());
-        let (due, later) = (sweep.alarm(), sweep.alarm());
+        let (due, later) = (sweep.alarm(Group::NONE), sweep.alarm(Group::NONE));
         due.set(at(1));
         later.set(at(9));
         assert_eq!(poll(&due), Poll::Pending);
@@ -216,7 +246,7 @@ mod tests {
     #[test]
     fn a_deadline_can_count_from_a_moment_that_has_been() {
         let sweep = Rc::new(Sweep::default());
-        let alarm = sweep.alarm();
+        let alarm = sweep.alarm(Group::NONE);
         sweep.tick(at(5));
         let moment = sweep.moment();
         sweep.tick(at(7));
@@ -232,7 +262,7 @@ mod tests {
     fn slots_are_given_back() {
         let sweep = Rc::new(Sweep::default());
         for _ in 0..100 {
-            let alarm = sweep.alarm();
+            let alarm = sweep.alarm(Group::NONE);
             alarm.set(at(1));
         }
         assert_eq!(sweep.slots.borrow().slots.len(), 1);
@@ -241,9 +271,22 @@ mod tests {
     #[test]
     fn draining_goes_before_every_deadline() {
         let sweep = Rc::new(Sweep::default());
-        let alarm = sweep.alarm();
+        let alarm = sweep.alarm(Group::NONE);
         sweep.drain();
         assert_eq!(poll(&alarm), Poll::Ready(Expiry::Drained));
-        assert_eq!(poll(&sweep.alarm()), Poll::Ready(Expiry::Drained));
+        assert_eq!(poll(&sweep.alarm(Group::NONE)), Poll::Ready(Expiry::Drained));
+    }
+
+    #[test]
+    fn a_group_is_drained_and_nobody_else() {
+        let sweep = Rc::new(Sweep::default());
+        let (ours, other) = (sweep.alarm(Group::new(1)), sweep.alarm(Group::new(2)));
+        assert_eq!((poll(&ours), poll(&other)), (Poll::Pending, Poll::Pending));
+        sweep.drain_group(Group::new(1));
+        assert_eq!((poll(&ours), poll(&other)), (Poll::Ready(Expiry::Drained), Poll::Pending));
+        ours.set(at(9));
+        assert_eq!(poll(&ours), Poll::Ready(Expiry::Drained), "for good");
+        drop(ours);
+        assert_eq!(poll(&sweep.alarm(Group::new(3))), Poll::Pending, "a slot is used again");
     }
 }

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::sweep::TICK;
-use super::{Listener, Phase, Shard};
+use super::{Layout, Phase, Shard};
 use crate::clock;
 use crate::entropy;
-use crate::listen::{ListeningSocket, accept_loop};
-use crate::observe::{LinkCounters, ListenerCounters};
+use crate::observe::LinkCounters;
 use crate::server::Shared;
 
 /// What a shard is given when it begins.
@@ -22,10 +21,10 @@ use crate::server::Shared;
 pub(crate) struct Seat {
     /// Its number, from 0.
     pub(crate) number: usize,
-    /// Its listening sockets, with the index of their listener.
-    pub(crate) sockets: Vec<(usize, ListeningSocket)>,
-    /// Its counters, one for each listener.
-    pub(crate) counters: Vec<Arc<ListenerCounters>>,
+    /// What it is like at first.
+    pub(crate) layout: Layout,
+    /// What it is to be like later.
+    pub(crate) layouts: mpsc::UnboundedReceiver<Layout>,
     /// The counters of its links.
     pub(crate) links: Arc<LinkCounters>,
 }
@@ -50,29 +49,22 @@ pub(crate) fn start(
 
 async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
     entropy::warm_up();
-    let shard = Rc::new(Shard::new(Arc::clone(&shared), phase.clone(), seat.number, seat.links));
-    // The first client must find all data centres.
-    shard.pools.refresh(&shard);
-    let listeners: Vec<_> = seat
-        .counters
-        .into_iter()
-        .enumerate()
-        .map(|(index, counters)| Rc::new(Listener { shared: Arc::clone(&shared), index, counters }))
-        .collect();
-    let accepting: Vec<_> = seat
-        .sockets
-        .into_iter()
-        .map(|(index, socket)| {
-            tokio::task::spawn_local(accept_loop(Rc::clone(&shard), Rc::clone(&listeners[index]), socket))
-        })
-        .collect();
+    let Seat { number, layout, mut layouts, links } = seat;
+    let settings = Arc::clone(&layout.settings);
+    let shard = Rc::new(Shard::new(shared, settings, phase.clone(), number, links));
+    shard.take_up(layout).await;
     let ticking = tokio::task::spawn_local(tick(Rc::clone(&shard)));
-
-    shard.stopping().wait().await;
-    for accept in accepting {
-        // A loop that panicked has lost its socket already.
-        let _ = accept.await;
+    let mut stopping = shard.stopping();
+    loop {
+        tokio::select! {
+            biased;
+            () = stopping.wait() => break,
+            Some(layout) = layouts.recv() => shard.take_up(layout).await,
+        }
     }
+    // What still comes is not taken up: whoever waits for it is told by that.
+    drop(layouts);
+    shard.listeners.close().await;
     tokio::select! {
         () = none_left(&shard) => {}
         _ = phase.wait_for(|phase| *phase == Phase::Closing) => {

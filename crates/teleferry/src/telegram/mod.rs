@@ -15,5 +15,5 @@ mod known;
 mod source;
 mod trust;
 
-pub use feed::{Feed, Fetching};
+pub use feed::Feed;
 pub use known::Known;

@@ -60,19 +60,18 @@ impl MiddleLeg {
         passenger: &Passenger<'_>,
         can_go_direct: bool,
     ) -> Result<Self, CloseReason> {
-        let settings = shard.settings();
         let patience = if can_go_direct { CHOICE_TIME } else { FIRST_LINK_TIME };
         let now = clock::now();
         let framing = passenger.header.framing;
-        let down = Down {
-            side: Rc::clone(passenger.side),
-            framing,
-            cipher: passenger.to_client.clone(),
-            filter: settings.relay.filter_server_errors,
-            queue_limit: settings.limits.client_queue,
+        let (filter, queue_limit, connect_timeout) = {
+            let settings = shard.settings();
+            let telegram = &settings.telegram;
+            (settings.relay.filter_server_errors, settings.limits.client_queue, telegram.connect_timeout)
         };
+        let cipher = passenger.to_client.clone();
+        let down = Down { side: Rc::clone(passenger.side), framing, cipher, filter, queue_limit };
         let memory = &shard.shared.memory;
-        let until = now + patience.min(settings.telegram.connect_timeout);
+        let until = now + patience.min(connect_timeout);
         let listener = Rc::clone(passenger.listener);
         let leg = Self {
             port: Rc::new(Port::new(passenger.introduce(shard), listener, down, until, memory.part())),
@@ -161,7 +160,7 @@ impl Passenger<'_> {
             },
             proxy: shard.pools.known().map_or(own, |known| seen_from_outside(own, &known)),
             framing: self.header.framing,
-            ad_tag: self.listener.settings().ad_tag,
+            ad_tag: self.listener.rules().ad_tag,
         }
     }
 }

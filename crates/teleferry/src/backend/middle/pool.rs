@@ -286,10 +286,12 @@ async fn drive(shard: Rc<Shard>, pool: Rc<Pool>, link: Rc<Link>) {
 }
 
 async fn connect(shard: &Shard, link: &Link) -> Result<TcpStream, Cause> {
-    let settings = &shard.settings().telegram;
-    let (stream, middle) = dial(&[link.endpoint()], settings.connect_timeout)
-        .await
-        .map_err(|error| Cause::Connect(error.last))?;
+    let (connect_timeout, crc32c) = {
+        let settings = &shard.settings().telegram;
+        (settings.connect_timeout, settings.crc32c)
+    };
+    let (stream, middle) =
+        dial(&[link.endpoint()], connect_timeout).await.map_err(|error| Cause::Connect(error.last))?;
     let own = stream.local_addr().map_err(Cause::Broken)?;
     let known = shard.pools.known().ok_or(Cause::Surplus)?;
     let setup = Setup {
@@ -299,7 +301,7 @@ async fn connect(shard: &Shard, link: &Link) -> Result<TcpStream, Cause> {
         unix_time: clock::unix_time() as u32,
         process: ProcessId::ANONYMOUS,
         peer: ProcessId::ANONYMOUS,
-        crc32c: settings.crc32c,
+        crc32c,
         entropy: entropy::array(),
     };
     link.connected(Middle::new(clock::now(), setup));

@@ -12,15 +12,15 @@ use tokio::sync::watch;
 
 use super::plan::warm_share;
 use super::pool::Pool;
-use crate::config::AddressPreference;
+use crate::config::{AddressPreference, Mode};
 use crate::shard::Shard;
 use crate::telegram::Known;
 
 /// The pools of one shard.
 #[derive(Debug)]
 pub(crate) struct Pools {
-    /// What is known, now and later; `None` when middle proxies are not used.
-    feed: Option<RefCell<watch::Receiver<Arc<Known>>>>,
+    /// What is known, now and later; `None` when middle proxies were never used.
+    feed: RefCell<Option<watch::Receiver<Arc<Known>>>>,
     known: RefCell<Option<Arc<Known>>>,
     by_dc: RefCell<BTreeMap<DcId, Rc<Pool>>>,
     /// Which shard this is, and of how many.
@@ -29,13 +29,18 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// No pools yet; they come with the first [news](Self::refresh).
-    pub(crate) fn new(feed: Option<watch::Receiver<Arc<Known>>>, shard: usize, shards: usize) -> Self {
-        let feed = feed.map(|mut feed| {
+    /// No pools yet; they come with the [settings](Self::follow).
+    pub(crate) fn new(shard: usize, shards: usize) -> Self {
+        Self { feed: RefCell::default(), known: RefCell::default(), by_dc: RefCell::default(), shard, shards }
+    }
+
+    /// Takes up new settings of the shard, and where news come from now.
+    pub(crate) fn follow(&self, shard: &Shard, feed: Option<watch::Receiver<Arc<Known>>>) {
+        self.feed.replace(feed);
+        if let Some(feed) = &mut *self.feed.borrow_mut() {
             feed.mark_changed();
-            RefCell::new(feed)
-        });
-        Self { feed, known: RefCell::default(), by_dc: RefCell::default(), shard, shards }
+        }
+        self.refresh(shard);
     }
 
     /// What is known of Telegram, when middle proxies are used.
@@ -45,18 +50,18 @@ impl Pools {
 
     /// Takes up news.
     pub(crate) fn refresh(&self, shard: &Shard) {
-        let Some(feed) = &self.feed else { return };
-        // An error means that nothing new ever comes; what is known stays.
-        if feed.borrow().has_changed().unwrap_or(false) {
-            let known = Arc::clone(&feed.borrow_mut().borrow_and_update());
-            self.update(shard, &known);
-            let before = self.known.replace(Some(Arc::clone(&known)));
-            // Whoever refused us for another secret or address may take us now.
-            if before.is_some_and(|before| {
-                before.secret() != known.secret() || before.external_ip() != known.external_ip()
-            }) {
-                shard.shared.endpoints.retain(|_| false);
-            }
+        let news = match &mut *self.feed.borrow_mut() {
+            // An error means that nothing new ever comes; what is known stays.
+            Some(feed) if feed.has_changed().unwrap_or(false) => Arc::clone(&feed.borrow_and_update()),
+            Some(_) | None => return,
+        };
+        self.update(shard, &news);
+        let before = self.known.replace(Some(Arc::clone(&news)));
+        // Whoever refused us for another secret or address may take us now.
+        if before.is_some_and(|before| {
+            before.secret() != news.secret() || before.external_ip() != news.external_ip()
+        }) {
+            shard.shared.endpoints.retain(|_| false);
         }
     }
 
@@ -71,6 +76,8 @@ impl Pools {
 
     fn update(&self, shard: &Shard, known: &Known) {
         let settings = &shard.settings().telegram;
+        // Nobody new comes over middle proxies then; links go with their last clients.
+        let warm_links = if settings.mode == Mode::Direct { 0 } else { settings.links_per_dc };
         let mut pools = self.by_dc.borrow_mut();
         let published: BTreeMap<_, _> = known
             .middle_proxies()
@@ -87,7 +94,7 @@ impl Pools {
         let everywhere = published.values().flatten().copied().collect::<std::collections::HashSet<_>>();
         shard.shared.endpoints.retain(|address| everywhere.contains(address));
         for (dc, targets) in published {
-            let warm = warm_share(dc, settings.links_per_dc, self.shard, self.shards);
+            let warm = warm_share(dc, warm_links, self.shard, self.shards);
             let pool = pools.entry(dc).or_insert_with(|| Rc::new(Pool::new(dc, self.shard)));
             pool.update(targets, warm);
         }

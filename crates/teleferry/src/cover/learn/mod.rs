@@ -83,7 +83,13 @@ impl Profiles {
 impl Learner {
     /// Learns until it is dropped.
     pub(super) async fn run(self) {
-        self.known.send_replace(Arc::new(self.store.load()));
+        self.known.send_if_modified(|known| {
+            let none = known.0.is_empty();
+            if none {
+                *known = Arc::new(self.store.load());
+            }
+            none
+        });
         let mut said = None;
         let mut retry = RETRY.start;
         loop {

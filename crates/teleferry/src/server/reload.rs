@@ -1,0 +1,128 @@
+//! From the settings in force to new ones, without anybody noticing.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::addresses::{Address, Plan};
+use super::{Published, Server, Settings};
+use crate::config::{Difference, Mode, Snapshot};
+use crate::control::{ReloadError, ReloadReport};
+use crate::cover;
+use crate::listen::{Account, ListeningSocket, Registry};
+use crate::shard::{AddressId, Layout};
+use crate::telegram::{Feed, Known};
+
+/// What it takes to go on to new settings.
+#[derive(Debug, Default)]
+pub(super) struct Rebuild {
+    /// Every open address.
+    pub(super) addresses: Vec<Address>,
+    pub(super) next_address: AddressId,
+    /// Those of the listeners, in the order of the settings.
+    accounts: Vec<Arc<Account>>,
+    /// Keeps what is known of Telegram fresh; `None` when middle proxies were never used.
+    pub(super) feed: Option<Feed>,
+    /// The ways to tell the shards.
+    pub(super) shards: Vec<mpsc::UnboundedSender<Layout>>,
+}
+
+impl Rebuild {
+    /// Takes up new settings as a whole, or refuses them as a whole.
+    pub(super) async fn reload(
+        &mut self,
+        server: &Server,
+        mut snapshot: Snapshot,
+    ) -> Result<ReloadReport, ReloadError> {
+        let before = Arc::clone(&server.published.load().settings);
+        let Difference { live: changes, restart } = before.snapshot.difference(&snapshot);
+        snapshot.keep_what_needs_a_restart(&before.snapshot);
+        let snapshot = Arc::new(snapshot);
+        // What can fail comes first; until then nothing has changed.
+        let shards = server.shared.shards;
+        let plan = Plan::new(&snapshot.listeners, &self.addresses, shards, &mut self.next_address)
+            .map_err(ReloadError::Open)?;
+        let own = own(&plan.addresses, &snapshot, before.known.clone());
+        let site = before
+            .cover
+            .follow(&before.snapshot, &snapshot, own)
+            .map_err(|error| ReloadError::Open(error.into()))?;
+        let known = self.follow(&snapshot).map_err(ReloadError::Thread)?.or_else(|| before.known.clone());
+        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site));
+
+        server.shared.follow(&snapshot);
+        self.open_accounts(&server.registry, shards, &snapshot);
+        self.addresses = plan.addresses;
+        server.published.store(Arc::new(self.publish(&settings)));
+        self.tell_shards(&settings, plan.sockets).await;
+        Ok(ReloadReport { changes, restart })
+    }
+
+    /// Which addresses lead back to the server.
+    pub(super) fn own(&self, snapshot: &Snapshot, known: Option<watch::Receiver<Arc<Known>>>) -> cover::Own {
+        own(&self.addresses, snapshot, known)
+    }
+
+    /// Has the feed follow new settings; gives where its news come from when it is new.
+    fn follow(&mut self, snapshot: &Snapshot) -> io::Result<Option<watch::Receiver<Arc<Known>>>> {
+        let used = snapshot.telegram.mode != Mode::Direct;
+        let is_new = used && self.feed.is_none();
+        if is_new {
+            self.feed = Some(Feed::new(snapshot));
+        }
+        let Some(feed) = &mut self.feed else { return Ok(None) };
+        feed.follow(&snapshot.telegram)?;
+        Ok(is_new.then(|| feed.known()))
+    }
+
+    /// Tells every shard, and waits until all have taken it up. One that is gone has nothing to take up.
+    async fn tell_shards(&self, settings: &Arc<Settings>, sockets: Vec<Vec<(AddressId, ListeningSocket)>>) {
+        let (done, mut all_done) = mpsc::channel(1);
+        for (shard, sockets) in self.shards.iter().zip(sockets) {
+            let _ = shard.send(self.layout(settings, sockets, done.clone()));
+        }
+        drop(done);
+        // Nothing is ever sent: it ends with the last layout.
+        let _ = all_done.recv().await;
+    }
+
+    /// Finds or opens the accounts of the listeners, and sets their ceilings.
+    pub(super) fn open_accounts(&mut self, registry: &Registry, shards: usize, snapshot: &Snapshot) {
+        let accounts = snapshot.listeners.iter().map(|listener| {
+            let account = registry.account(&listener.name, shards, listener.max_connections);
+            account.ceiling.limit_to(listener.max_connections);
+            account
+        });
+        self.accounts = accounts.collect();
+    }
+
+    /// What one shard is to be like.
+    pub(super) fn layout(
+        &self,
+        settings: &Arc<Settings>,
+        sockets: Vec<(AddressId, ListeningSocket)>,
+        done: mpsc::Sender<()>,
+    ) -> Layout {
+        let listeners = &settings.snapshot.listeners;
+        let index = |name: &str| listeners.iter().position(|listener| listener.name == name);
+        let addresses = self.addresses.iter();
+        Layout {
+            settings: Arc::clone(settings),
+            accounts: self.accounts.clone(),
+            addresses: addresses.filter_map(|open| Some((open.id, index(&open.listener)?))).collect(),
+            sockets,
+            done,
+        }
+    }
+
+    /// What anybody may read of it.
+    pub(super) fn publish(&self, settings: &Arc<Settings>) -> Published {
+        let addresses = self.addresses.iter().map(|open| (open.listener.clone(), open.opened.clone()));
+        Published { settings: Arc::clone(settings), addresses: addresses.collect() }
+    }
+}
+
+fn own(addresses: &[Address], snapshot: &Snapshot, known: Option<watch::Receiver<Arc<Known>>>) -> cover::Own {
+    cover::Own::new(addresses.iter().map(|open| &open.opened), snapshot.telegram.external_ip.iter(), known)
+}
