@@ -81,10 +81,11 @@ fn session(len: usize, tls: bool) -> Act {
 /// What a data centre sends when the fast path is off.
 fn recrypt() -> Act {
     let header = Header { framing: Framing::Padded, dc: DcId::new(2) };
-    let opened = Direct::open(&header_random(), header, &stream(), false);
+    let opened = Direct::open(&header_random(), header, &stream(), false, false);
     let (_, mut direct) = opened.expect("the header looks like nothing else");
     let mut data = vec![0; BULK];
-    Box::new(move || direct.to_client(black_box(&mut data)))
+    let range = 0..data.len();
+    Box::new(move || drop(direct.to_client(black_box(&mut data), range.clone(), |_| {})))
 }
 
 /// A header in the open, found to fit the secret.

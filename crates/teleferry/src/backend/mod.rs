@@ -7,7 +7,7 @@ mod leg;
 mod middle;
 
 pub(crate) use book::{Book, Destination};
-pub(crate) use direct::DirectLeg;
+pub(crate) use direct::{DirectLeg, Way};
 pub(crate) use health::Health;
 pub(crate) use leg::Leg;
 pub(crate) use middle::{Endpoints, MiddleLeg, Passenger, Pool, Pools, Workbench};

@@ -148,7 +148,7 @@ impl Way {
         sink: &mut Stream,
     ) -> io::Result<Poll<usize>> {
         if let Some(pipe) = &mut self.bulk {
-            match pipe.fill(cx, source) {
+            match pipe.fill(cx, source, usize::MAX) {
                 // The source trickles, or has ended: back to reading, which tells.
                 Poll::Pending | Poll::Ready(Ok(0) | Err(_)) => self.bulk = None,
                 Poll::Ready(Ok(n)) => return Ok(Poll::Ready(n)),

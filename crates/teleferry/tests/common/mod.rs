@@ -1,6 +1,8 @@
 //! What the integration tests share: a server in this process in front of a simulated Telegram.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod tap;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
