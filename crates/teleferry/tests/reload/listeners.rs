@@ -266,12 +266,17 @@ async fn who_waits_when_a_listener_goes_is_served() {
     let proxy = Proxy::start(snapshot.clone());
     let second = addresses_of(&proxy.server, "second")[0];
     let first = padded(proxy.address).await;
-    let waiting = waits(second).await;
-    // The place becomes free and the listener goes in one and the same reload.
-    snapshot.server.max_connections = 10;
+    let mut waiting = Vec::new();
+    for _ in 0..100 {
+        waiting.push(waits(second).await);
+    }
+    // Places become free and the listener goes in one and the same reload.
+    snapshot.server.max_connections = 1000;
     snapshot.listeners.remove(1);
     reload(&proxy, &snapshot).await;
-    soon(waiting).await.expect("served");
+    for waiting in waiting {
+        soon(waiting).await.expect("served");
+    }
     drop(first);
 }
 
