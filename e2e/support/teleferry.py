@@ -14,6 +14,7 @@ from support.process import Child
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = "www.example.com"
 KINDS = ("plain", "dd", "ee")
+TOKEN = "token-of-the-tests"
 PROTOCOLS = {"plain": "classic", "dd": "secure", "ee": "tls"}
 
 
@@ -83,13 +84,17 @@ class Simulator:
 class Proxy:
     """`teleferry run` with one listener for each kind of link, and one that takes all of them with one secret."""
 
-    def __init__(self, simulator, directory, fast_path=True, cover=None, mode="direct"):
+    def __init__(self, simulator, directory, fast_path=True, cover=None, mode="direct", admin=False):
         self.program = binary("TELEFERRY_BIN", "teleferry")
         self.config = directory / "teleferry.toml"
         if mode != "direct":
             _keep(simulator, directory / "state")
-        self.config.write_text(_config(simulator, directory, fast_path, cover, mode))
+        self.config.write_text(_config(simulator, directory, fast_path, cover, mode, admin))
+        if admin:
+            (directory / "token").write_text(TOKEN)
+            (directory / "token").chmod(0o600)
         self.child = Child([self.program, "run", "--config", self.config], cwd=directory)
+        self.http = self.child.wait_stderr(_http) if admin else None
         self.listeners = self.child.wait_stderr(_listeners)
 
     def link(self, kind, listener=None):
@@ -104,6 +109,12 @@ class Proxy:
         )
         assert done.returncode == 0, (arguments, done.returncode, done.stderr)
         return done.stdout
+
+
+def _http(line):
+    """Where the API is, when the line says so."""
+    match = re.search(r"http://127\.0\.0\.1:\d+", line)
+    return match and match[0]
 
 
 def _listeners(line):
@@ -127,7 +138,7 @@ def _keep(simulator, state):
             (state / name).write_bytes(answer.read())
 
 
-def _config(simulator, directory, fast_path, cover, mode):
+def _config(simulator, directory, fast_path, cover, mode, admin):
     quoted = json.dumps  # A JSON string, list of strings or boolean is a TOML one too.
     listeners = [(kind, [PROTOCOLS[kind]]) for kind in KINDS] + [("all", [PROTOCOLS[kind] for kind in KINDS])]
     lines = [
@@ -150,6 +161,8 @@ def _config(simulator, directory, fast_path, cover, mode):
         "[log]",
         "mask_addresses = false",
     ]
+    if admin:
+        lines += ["[admin]", 'http = "127.0.0.1:0"', 'token_file = "token"']
     for name, protocols in listeners:
         lines += ["[[listen]]", f"name = {quoted(name)}", 'address = "127.0.0.1:0"', f"secret = {quoted(key(name))}"]
         lines += [f"protocols = {quoted(protocols)}"]

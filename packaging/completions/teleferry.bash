@@ -22,6 +22,9 @@ _teleferry() {
             teleferry,completions)
                 cmd="teleferry__subcmd__completions"
                 ;;
+            teleferry,ctl)
+                cmd="teleferry__subcmd__ctl"
+                ;;
             teleferry,demo)
                 cmd="teleferry__subcmd__demo"
                 ;;
@@ -43,11 +46,44 @@ _teleferry() {
             teleferry,secret)
                 cmd="teleferry__subcmd__secret"
                 ;;
+            teleferry__subcmd__ctl,dc)
+                cmd="teleferry__subcmd__ctl__subcmd__dc"
+                ;;
+            teleferry__subcmd__ctl,drain)
+                cmd="teleferry__subcmd__ctl__subcmd__drain"
+                ;;
+            teleferry__subcmd__ctl,help)
+                cmd="teleferry__subcmd__ctl__subcmd__help"
+                ;;
+            teleferry__subcmd__ctl,reload)
+                cmd="teleferry__subcmd__ctl__subcmd__reload"
+                ;;
+            teleferry__subcmd__ctl,status)
+                cmd="teleferry__subcmd__ctl__subcmd__status"
+                ;;
+            teleferry__subcmd__ctl__subcmd__help,dc)
+                cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__dc"
+                ;;
+            teleferry__subcmd__ctl__subcmd__help,drain)
+                cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__drain"
+                ;;
+            teleferry__subcmd__ctl__subcmd__help,help)
+                cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__help"
+                ;;
+            teleferry__subcmd__ctl__subcmd__help,reload)
+                cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__reload"
+                ;;
+            teleferry__subcmd__ctl__subcmd__help,status)
+                cmd="teleferry__subcmd__ctl__subcmd__help__subcmd__status"
+                ;;
             teleferry__subcmd__help,check)
                 cmd="teleferry__subcmd__help__subcmd__check"
                 ;;
             teleferry__subcmd__help,completions)
                 cmd="teleferry__subcmd__help__subcmd__completions"
+                ;;
+            teleferry__subcmd__help,ctl)
+                cmd="teleferry__subcmd__help__subcmd__ctl"
                 ;;
             teleferry__subcmd__help,demo)
                 cmd="teleferry__subcmd__help__subcmd__demo"
@@ -70,6 +106,18 @@ _teleferry() {
             teleferry__subcmd__help,secret)
                 cmd="teleferry__subcmd__help__subcmd__secret"
                 ;;
+            teleferry__subcmd__help__subcmd__ctl,dc)
+                cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__dc"
+                ;;
+            teleferry__subcmd__help__subcmd__ctl,drain)
+                cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__drain"
+                ;;
+            teleferry__subcmd__help__subcmd__ctl,reload)
+                cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__reload"
+                ;;
+            teleferry__subcmd__help__subcmd__ctl,status)
+                cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__status"
+                ;;
             *)
                 ;;
         esac
@@ -77,7 +125,7 @@ _teleferry() {
 
     case "${cmd}" in
         teleferry)
-            opts="-h -V --help --version run demo check link secret ping completions man help"
+            opts="-h -V --help --version run demo check link secret ping ctl completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -150,6 +198,200 @@ _teleferry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        teleferry__subcmd__ctl)
+            opts="-h --socket --config --json --help status reload drain dc help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__dc)
+            opts="-h --socket --config --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__drain)
+            opts="-h --socket --config --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__help)
+            opts="status reload drain dc help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__help__subcmd__dc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__help__subcmd__drain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__help__subcmd__reload)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__reload)
+            opts="-h --socket --config --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__ctl__subcmd__status)
+            opts="-h --watch --socket --config --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         teleferry__subcmd__demo)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -165,7 +407,7 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__help)
-            opts="run demo check link secret ping completions man help"
+            opts="run demo check link secret ping ctl completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -195,6 +437,76 @@ _teleferry() {
         teleferry__subcmd__help__subcmd__completions)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__ctl)
+            opts="status reload drain dc"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__ctl__subcmd__dc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__ctl__subcmd__drain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__ctl__subcmd__reload)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__ctl__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

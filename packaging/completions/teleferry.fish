@@ -32,6 +32,7 @@ complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "check" -d 'Chec
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "link" -d 'Prints the links that clients connect with'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "secret" -d 'Makes a random secret, in all its written forms'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "ping" -d 'Asks every data centre through a proxy, and says where it fails'
+complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "ctl" -d 'Asks the running process how it is, or tells it what to do'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "completions" -d 'Prints a script that completes this command line in a shell'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "man" -d 'Prints the manual page'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -64,7 +65,7 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l protocol -d
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l mode -d 'How clients are taken to Telegram: auto, middle or direct' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l state-dir -d 'Where state is kept from one start to the next' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l listener -d 'Only the links of this listener' -r
-complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l sni -d 'Not yet supported' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l sni -d 'Only the link of this host name, with `sni_secrets`; without it, that of the listener\'s domain' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l qr -d 'Also shows each link as a QR code'
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l json -d 'Prints JSON: an object with the list `links`'
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -s h -l help -d 'Print help'
@@ -78,14 +79,50 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l repeat -d '
 complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l timeout -d 'How long each exchange may take, from connecting to the answer' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l json -d 'Print one JSON object instead of tables'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -l config -d 'The configuration file of the running process' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -l json -d 'Prints what the process answers, as JSON'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -f -a "status" -d 'Shows how it is'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -f -a "reload" -d 'Has it read its settings again'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -f -a "drain" -d 'Has it accept nothing more, let its connections end for the configured time, and leave'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -f -a "dc" -d 'Shows the data centres with their links'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and not __fish_seen_subcommand_from status reload drain dc help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from status" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from status" -l config -d 'The configuration file of the running process' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from status" -l watch -d 'Shows it again every two seconds until it is interrupted'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from status" -l json -d 'Prints what the process answers, as JSON'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from reload" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from reload" -l config -d 'The configuration file of the running process' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from reload" -l json -d 'Prints what the process answers, as JSON'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from reload" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from drain" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from drain" -l config -d 'The configuration file of the running process' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from drain" -l json -d 'Prints what the process answers, as JSON'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from drain" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from dc" -l socket -d 'The control socket; without it, the one of the configuration file or of the default state directory' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from dc" -l config -d 'The configuration file of the running process' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from dc" -l json -d 'Prints what the process answers, as JSON'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from dc" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "status" -d 'Shows how it is'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "reload" -d 'Has it read its settings again'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "drain" -d 'Has it accept nothing more, let its connections end for the configured time, and leave'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "dc" -d 'Shows the data centres with their links'
+complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c teleferry -n "__fish_teleferry_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand man" -s h -l help -d 'Print help'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "run" -d 'Runs the proxy in the foreground until it is told to stop'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "demo" -d 'Shows that everything works: Telegram in miniature, this proxy, and clients through every protocol'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "check" -d 'Checks the settings and prints what they mean, with secrets shortened'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "link" -d 'Prints the links that clients connect with'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "secret" -d 'Makes a random secret, in all its written forms'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "ping" -d 'Asks every data centre through a proxy, and says where it fails'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "completions" -d 'Prints a script that completes this command line in a shell'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "man" -d 'Prints the manual page'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "run" -d 'Runs the proxy in the foreground until it is told to stop'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "demo" -d 'Shows that everything works: Telegram in miniature, this proxy, and clients through every protocol'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "check" -d 'Checks the settings and prints what they mean, with secrets shortened'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "link" -d 'Prints the links that clients connect with'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "secret" -d 'Makes a random secret, in all its written forms'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "ping" -d 'Asks every data centre through a proxy, and says where it fails'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "ctl" -d 'Asks the running process how it is, or tells it what to do'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "completions" -d 'Prints a script that completes this command line in a shell'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "man" -d 'Prints the manual page'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "status" -d 'Shows how it is'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "reload" -d 'Has it read its settings again'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "drain" -d 'Has it accept nothing more, let its connections end for the configured time, and leave'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "dc" -d 'Shows the data centres with their links'

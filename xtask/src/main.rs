@@ -3,6 +3,9 @@
 
 #[cfg(test)]
 mod guard;
+mod metrics;
+#[cfg(test)]
+mod monitoring;
 mod reference;
 mod shell;
 mod suite;
@@ -75,6 +78,11 @@ fn everything() -> io::Result<Vec<Generated>> {
             bytes: reference::configuration().into(),
         },
         Generated { path: "docs/reference/cli.md".into(), bytes: reference::command_line().into() },
+        Generated { path: "docs/reference/metrics.md".into(), bytes: metrics::page().into() },
+        Generated {
+            path: "docs/reference/openapi.json".into(),
+            bytes: teleferry::admin::description().into(),
+        },
     ];
     files.extend(shell::manual_pages()?);
     files.extend(shell::completions());

@@ -3,11 +3,14 @@
 //! [`examine`] is a pure function of all bytes received so far, so the cut of the input cannot matter. Whoever is not
 //! proven is a stranger; nothing else distinguishes strangers to the outside.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::fake_tls::client_hello::{self, ClientHello, Proof, Scan};
 use crate::fake_tls::record::{self, RecordError};
 use crate::obfuscated::{self, Accepted, HEADER_LEN};
+use crate::per_sni;
+use crate::replay::ReplayKey;
 use crate::secret::SecretKey;
 use crate::transport::Framing;
 
@@ -42,16 +45,28 @@ impl Protocols {
 pub enum Stranger {
     /// It ended before it could prove anything.
     Gone,
-    /// The 64-byte header fits no secret.
-    HeaderTag,
+    /// Too many others are proving themselves.
+    HandshakeLimit,
     /// Nothing was proven in time.
     HandshakeTimeout,
+    /// The 64-byte header came before.
+    HeaderReplay,
+    /// The 64-byte header fits no secret.
+    HeaderTag,
     /// Only fake TLS is served here, and this is no ClientHello.
     NotTls,
+    /// Proven, but a rule of the operator does not let it in.
+    Policy,
+    /// A load balancer's PROXY protocol header is missing or broken.
+    ProxyHeader,
+    /// Too many new connections from its network.
+    RateLimit,
     /// The ClientHello's digest fits no secret.
     TlsDigest,
     /// The ClientHello breaks its bounds.
     TlsMalformed,
+    /// The ClientHello is proven, but it came before.
+    TlsReplay,
     /// The ClientHello is proven, but it asks for another name than the cover site's, or for none.
     TlsSni,
     /// The ClientHello is proven, but its time is outside the window.
@@ -62,13 +77,19 @@ pub enum Stranger {
 
 impl Stranger {
     /// Every reason, in the order of the enumeration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 15] = [
         Self::Gone,
-        Self::HeaderTag,
+        Self::HandshakeLimit,
         Self::HandshakeTimeout,
+        Self::HeaderReplay,
+        Self::HeaderTag,
         Self::NotTls,
+        Self::Policy,
+        Self::ProxyHeader,
+        Self::RateLimit,
         Self::TlsDigest,
         Self::TlsMalformed,
+        Self::TlsReplay,
         Self::TlsSni,
         Self::TlsTime,
         Self::TransportNotAllowed,
@@ -79,11 +100,17 @@ impl Stranger {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Gone => "gone",
-            Self::HeaderTag => "header_tag",
+            Self::HandshakeLimit => "handshake_limit",
             Self::HandshakeTimeout => "handshake_timeout",
+            Self::HeaderReplay => "header_replay",
+            Self::HeaderTag => "header_tag",
             Self::NotTls => "not_tls",
+            Self::Policy => "policy",
+            Self::ProxyHeader => "proxy_header",
+            Self::RateLimit => "rate_limit",
             Self::TlsDigest => "tls_digest",
             Self::TlsMalformed => "tls_malformed",
+            Self::TlsReplay => "tls_replay",
             Self::TlsSni => "tls_sni",
             Self::TlsTime => "tls_time",
             Self::TransportNotAllowed => "transport_not_allowed",
@@ -109,12 +136,22 @@ pub enum Verdict<'a> {
 pub struct ProvenHello<'a> {
     /// Which secret.
     pub secret: usize,
+    /// The key that proves it: the secret's own, or the one derived from it for the hello's server name.
+    pub key: SecretKey,
     /// The hello, for the answer.
     pub hello: ClientHello<'a>,
     /// What the digest says.
     pub proof: Proof,
     /// Bytes of the hello on the wire; what follows them belongs to the TLS records behind it.
     pub wire_len: usize,
+}
+
+impl ProvenHello<'_> {
+    /// What it is remembered by.
+    #[must_use]
+    pub fn replay_key(&self) -> ReplayKey {
+        ReplayKey::of_hello(self.hello.random())
+    }
 }
 
 /// A header that one of the secrets fits.
@@ -124,56 +161,103 @@ pub struct ProvenHeader {
     pub secret: usize,
     /// The header and its streams.
     pub accepted: Accepted,
+    /// What it is remembered by.
+    pub replay_key: ReplayKey,
+}
+
+/// What a listener asks of those who come.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// Its secrets.
+    pub keys: &'a [SecretKey],
+    /// Which kinds of client it serves.
+    pub protocols: Protocols,
+    /// With a salt, hellos are proven by the keys that are derived from the secrets for their server name
+    /// ([`per_sni::derive`]), and no more by the secrets themselves. The name is taken as sent, then in lower case.
+    pub sni_salt: Option<&'a str>,
 }
 
 /// Judges all bytes received so far. Every secret is tried, always, so that the time taken does not tell which one fits.
 #[must_use]
-pub fn examine<'a>(bytes: &'a [u8], secrets: &[SecretKey], protocols: Protocols) -> Verdict<'a> {
-    if protocols.tls {
-        let common = bytes.iter().zip(TLS_PREFIX).take_while(|(byte, expected)| *byte == expected).count();
-        if common == TLS_PREFIX.len() {
-            return examine_hello(bytes, secrets);
-        }
-        if common == bytes.len() {
-            return Verdict::NeedMore;
-        }
-    }
-    if !protocols.secure && !protocols.classic {
-        return Verdict::Stranger(Stranger::NotTls);
-    }
-    match bytes.first_chunk::<HEADER_LEN>() {
-        None => Verdict::NeedMore,
-        Some(header) => examine_header(header, secrets, protocols),
-    }
+pub fn examine<'a>(bytes: &'a [u8], keys: &[SecretKey], protocols: Protocols) -> Verdict<'a> {
+    Terms { keys, protocols, sni_salt: None }.examine(bytes)
 }
 
-fn examine_hello<'a>(bytes: &'a [u8], secrets: &[SecretKey]) -> Verdict<'a> {
-    let (record, wire_len) = match client_hello::scan(bytes) {
-        Scan::NeedMore => return Verdict::NeedMore,
-        Scan::Malformed => return Verdict::Stranger(Stranger::TlsMalformed),
-        Scan::Whole { record, wire_len } => (record, wire_len),
-    };
-    // The digest decides before anything else is looked at: real clients change their hello every year.
-    let Some((secret, proof)) = client_hello::prove(&record, secrets) else {
-        return Verdict::Stranger(Stranger::TlsDigest);
-    };
-    match ClientHello::parse(record) {
-        None => Verdict::Stranger(Stranger::TlsMalformed),
-        Some(hello) => Verdict::Hello(ProvenHello { secret, hello, proof, wire_len }),
+impl Terms<'_> {
+    /// Judges all bytes received so far. Every secret is tried, always, so that the time taken does not tell which one
+    /// fits.
+    #[must_use]
+    pub fn examine(self, bytes: &[u8]) -> Verdict<'_> {
+        let Protocols { tls, secure, classic } = self.protocols;
+        if tls {
+            let common =
+                bytes.iter().zip(TLS_PREFIX).take_while(|(byte, expected)| *byte == expected).count();
+            if common == TLS_PREFIX.len() {
+                return self.examine_hello(bytes);
+            }
+            if common == bytes.len() {
+                return Verdict::NeedMore;
+            }
+        }
+        if !secure && !classic {
+            return Verdict::Stranger(Stranger::NotTls);
+        }
+        match bytes.first_chunk::<HEADER_LEN>() {
+            None => Verdict::NeedMore,
+            Some(header) => self.examine_header(header),
+        }
     }
-}
 
-fn examine_header<'a>(header: &[u8; HEADER_LEN], secrets: &[SecretKey], protocols: Protocols) -> Verdict<'a> {
-    let found = obfuscated::find_secret(header, secrets);
-    let Some((secret, accepted)) =
-        found.and_then(|secret| Some((secret, obfuscated::accept(header, Some(secrets.get(secret)?))?)))
-    else {
-        return Verdict::Stranger(Stranger::HeaderTag);
-    };
-    if !protocols.allows(accepted.header.framing) {
-        return Verdict::Stranger(Stranger::TransportNotAllowed);
+    fn examine_hello(self, bytes: &[u8]) -> Verdict<'_> {
+        let (record, wire_len) = match client_hello::scan(bytes) {
+            Scan::NeedMore => return Verdict::NeedMore,
+            Scan::Malformed => return Verdict::Stranger(Stranger::TlsMalformed),
+            Scan::Whole { record, wire_len } => (record, wire_len),
+        };
+        // The digest decides before anything else is looked at: real clients change their hello every year.
+        let Some((secret, key, proof)) = self.prove(&record) else {
+            return Verdict::Stranger(Stranger::TlsDigest);
+        };
+        match ClientHello::parse(record) {
+            None => Verdict::Stranger(Stranger::TlsMalformed),
+            Some(hello) => Verdict::Hello(ProvenHello { secret, key, hello, proof, wire_len }),
+        }
     }
-    Verdict::Header(ProvenHeader { secret, accepted })
+
+    /// Which secret proves a hello, and with what key.
+    fn prove(self, record: &[u8]) -> Option<(usize, SecretKey, Proof)> {
+        let Some(salt) = self.sni_salt else {
+            let (secret, proof) = client_hello::prove(record, self.keys)?;
+            return Some((secret, self.keys.get(secret)?.clone(), proof));
+        };
+        // Without a name there is no key that could prove anything.
+        let hello = ClientHello::parse(Cow::Borrowed(record))?;
+        let as_sent = hello.server_name()?;
+        let lower = as_sent.to_ascii_lowercase();
+        let names = [Some(as_sent), (lower != as_sent).then_some(lower.as_slice())];
+        let derived: Vec<(usize, SecretKey)> = names
+            .into_iter()
+            .flatten()
+            .flat_map(|name| self.keys.iter().map(|key| per_sni::derive(key, salt, name)).enumerate())
+            .collect();
+        let (found, proof) = client_hello::prove(record, derived.iter().map(|(_, key)| key))?;
+        let (secret, key) = derived.into_iter().nth(found)?;
+        Some((secret, key, proof))
+    }
+
+    fn examine_header(self, header: &[u8; HEADER_LEN]) -> Verdict<'_> {
+        let found = obfuscated::find_secret(header, self.keys);
+        let accepted = found.and_then(|secret| {
+            let key = self.keys.get(secret)?;
+            let accepted = obfuscated::accept(header, Some(key))?;
+            Some(ProvenHeader { secret, accepted, replay_key: ReplayKey::of_header(header, key) })
+        });
+        match accepted {
+            None => Verdict::Stranger(Stranger::HeaderTag),
+            Some(proven) if self.protocols.allows(proven.accepted.header.framing) => Verdict::Header(proven),
+            Some(_) => Verdict::Stranger(Stranger::TransportNotAllowed),
+        }
+    }
 }
 
 /// Why the stream behind an answered hello is not a client's.
@@ -226,6 +310,12 @@ impl Inner {
             }
             _ => Err(InnerError::HeaderTag),
         }
+    }
+
+    /// What the header is remembered by, once it is complete.
+    #[must_use]
+    pub fn replay_key(&self, key: &SecretKey) -> ReplayKey {
+        ReplayKey::of_header(&self.header, key)
     }
 
     /// The reader of the records that follow.

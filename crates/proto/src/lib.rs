@@ -25,11 +25,13 @@ pub mod fake_tls;
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]
 pub mod fuzz;
+pub mod haproxy;
 pub mod message;
 pub mod middle;
 pub mod obfuscated;
 pub mod per_sni;
 mod reader;
+pub mod replay;
 pub mod rpc;
 pub mod secret;
 pub mod session;

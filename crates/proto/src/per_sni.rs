@@ -21,6 +21,10 @@ pub fn derive(base: &SecretKey, salt: &str, name: &[u8]) -> SecretKey {
     SecretKey::new(key)
 }
 
+/// A salt that stands in a manual: with it, a base secret that leaks gives away every name's secret, and a secret that
+/// leaks can be searched for its base.
+pub const PUBLIC_SALT: &str = "mtproto-proxy-per-sni-v1";
+
 /// A lower-case hexadecimal digit.
 const fn digit(nibble: u8) -> u8 {
     match nibble {

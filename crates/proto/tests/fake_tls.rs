@@ -8,7 +8,7 @@ use common::{array, cases, det, hex, vectors};
 use proptest::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use teleferry_proto::accept::{Inner, InnerError, Protocols, Stranger, Verdict, examine};
+use teleferry_proto::accept::{Inner, InnerError, Protocols, Stranger, Terms, Verdict, examine};
 use teleferry_proto::fake_tls::answer::{AnswerError, check};
 use teleferry_proto::fake_tls::client_hello::{ClientHello, MAX_HELLO_WIRE, Scan, prove, scan};
 use teleferry_proto::fake_tls::greeting::{Shape, greet};
@@ -185,7 +185,44 @@ fn a_42_secrets_derived_for_a_name() {
     let case = &file["per_sni_hello"];
     let wire = hex(&case["hello"]);
     assert_eq!(judged(&wire, &secret(&case["secret_key"])), "accept");
-    assert_eq!(judged(&wire, &SecretKey::new(std::array::from_fn(|i| i as u8))), "bad_digest");
+    let base = SecretKey::new(std::array::from_fn(|i| i as u8));
+    assert_eq!(judged(&wire, &base), "bad_digest");
+    // From the base secrets: the one that counts, and the key that it gives.
+    let keys = [SecretKey::new([7; 16]), base.clone()];
+    let terms = Terms { keys: &keys, protocols: TLS_ONLY, sni_salt: Some(per_sni::PUBLIC_SALT) };
+    let Verdict::Hello(proven) = terms.examine(&wire) else { panic!("not proven") };
+    assert_eq!(proven.secret, 1);
+    assert_eq!(proven.key.as_bytes().as_slice(), hex(&case["secret_key"]));
+    // What the base secret proves is not taken, and neither is another salt.
+    let of_base = hex(&file["client_hellos"][0]["hello"]);
+    assert_eq!(judged(&of_base, &base), "accept");
+    for (wire, salt) in [(&of_base, per_sni::PUBLIC_SALT), (&wire, "another")] {
+        let verdict = Terms { sni_salt: Some(salt), ..terms }.examine(wire);
+        assert!(matches!(verdict, Verdict::Stranger(Stranger::TlsDigest)), "{verdict:?}");
+    }
+}
+
+/// A link names its host in lower case; some clients send it otherwise.
+#[test]
+fn a_42_the_name_counts_as_sent_or_in_lower_case() {
+    let keys = [SecretKey::new([1; 16]), SecretKey::new([2; 16])];
+    let terms = Terms { keys: &keys, protocols: TLS_ONLY, sni_salt: Some("salt") };
+    for (sent, name, counts) in [
+        ("a.example", "a.example", true),
+        ("A.Example", "a.example", true),
+        ("A.Example", "A.Example", true),
+        ("a.example", "A.Example", false),
+        ("a.example", "b.example", false),
+    ] {
+        let derived = per_sni::derive(&keys[1], "salt", name.as_bytes());
+        let wire = greet(Shape::Modern, &derived, sent, 0, &[3; 32], &POINT).wire;
+        match terms.examine(&wire) {
+            Verdict::Hello(proven) => {
+                assert_eq!((counts, proven.secret, &proven.key), (true, 1, &derived), "{sent} {name}");
+            }
+            verdict => assert!(!counts, "{sent} {name}: {verdict:?}"),
+        }
+    }
 }
 
 #[test]

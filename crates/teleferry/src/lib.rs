@@ -1,5 +1,6 @@
 //! The server: everything that touches a socket, a clock or a file.
 
+pub mod admin;
 mod backend;
 pub mod cli;
 mod client;
@@ -9,12 +10,14 @@ pub mod control;
 mod cover;
 pub mod demo;
 mod entropy;
-mod gate;
+pub mod gate;
+mod links;
 mod listen;
 mod net;
 pub mod observe;
 pub mod ping;
 pub mod process;
+pub mod reading;
 pub mod server;
 mod shard;
 pub mod state;

@@ -1,13 +1,16 @@
 //! The life of the process: descriptor limits, the ready line, signals, the clean stop.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 use sd_notify::NotifyState;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::AbortHandle;
 use tracing::{error, info, warn};
 
+use crate::admin::{self, Admin, Bounds, OpenError};
 use crate::config::Snapshot;
 use crate::control::{Control, Order, ReloadError, ReloadReport, Source};
 use crate::net::PIPES;
@@ -17,8 +20,8 @@ use crate::sys;
 
 /// Descriptors that each connection may need: its own, and one to Telegram or to the cover site.
 const DESCRIPTORS_PER_CONNECTION: u64 = 2;
-/// Descriptors for everything else: listening sockets, event queues, logs.
-const RESERVED_DESCRIPTORS: u64 = 128;
+/// Descriptors for everything else: listening sockets, event queues, logs, and those who watch.
+const RESERVED_DESCRIPTORS: u64 = 128 + 2 * admin::CONNECTIONS as u64;
 /// Descriptors that each shard's pipes may take.
 const DESCRIPTORS_PER_SHARD: u64 = 2 * PIPES as u64;
 
@@ -27,7 +30,7 @@ const DESCRIPTORS_PER_SHARD: u64 = 2 * PIPES as u64;
 ///
 /// # Errors
 /// It could not start; nothing is left open.
-pub fn run(snapshot: Snapshot, source: &dyn Source) -> Result<(), StartError> {
+pub fn run(snapshot: Snapshot, source: &dyn Source) -> Result<(), RunError> {
     let descriptors = sys::raise_descriptor_limit();
     let snapshot = Arc::new(within_descriptor_limit(snapshot, descriptors));
     let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
@@ -36,11 +39,13 @@ pub fn run(snapshot: Snapshot, source: &dyn Source) -> Result<(), StartError> {
         let mut signals = Signals::listen().map_err(StartError::Thread)?;
         let server = Server::start(Arc::clone(&snapshot))?;
         save_addresses(&server);
-        tell_ready(&server);
+        // The handle lives as long as the process, so that orders can always come.
+        let (control, mut orders) = Control::new();
+        let admin = Admin::open(server.observer(), control.clone(), Bounds::default())?;
+        tell_ready(&server, admin.as_ref());
+        let _watched = admin.map(Watching::begin);
         // Most of what ran until now runs never again. Where the system does not tell, memory is a little more.
         let _ = sys::forget_files();
-        // The handle lives as long as the process, so that orders can always come.
-        let (_control, mut orders) = Control::new();
         loop {
             let order = tokio::select! {
                 told = signals.next() => told,
@@ -60,6 +65,59 @@ pub fn run(snapshot: Snapshot, source: &dyn Source) -> Result<(), StartError> {
         stop(server, &mut signals).await;
         Ok(())
     })
+}
+
+/// Why the process could not run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The server could not start.
+    Start(StartError),
+    /// Those who watch cannot be served as the settings ask.
+    Admin(OpenError),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(error) => error.fmt(f),
+            Self::Admin(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+impl From<StartError> for RunError {
+    fn from(error: StartError) -> Self {
+        Self::Start(error)
+    }
+}
+
+impl From<OpenError> for RunError {
+    fn from(error: OpenError) -> Self {
+        Self::Admin(error)
+    }
+}
+
+/// Serves those who watch, until it is dropped.
+struct Watching(AbortHandle);
+
+impl Watching {
+    fn begin(admin: Admin) -> Self {
+        let serving = tokio::spawn(async move {
+            if let Err(error) = admin.serve().await {
+                warn!(%error, "nobody can watch this process any more");
+            }
+        });
+        Self(serving.abort_handle())
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Lets connections end by themselves; at once when told again.
@@ -96,6 +154,7 @@ async fn reload(
         Ok(snapshot) => server.reload(within_descriptor_limit(snapshot, descriptors)).await,
         Err(error) => Err(error),
     };
+    server.observer().reloads().count(reloaded.is_ok());
     match &reloaded {
         Ok(report) => {
             source.applied(&server.snapshot());
@@ -122,9 +181,12 @@ fn save_addresses(server: &Server) {
 }
 
 /// Says that everything listens, to the log and to systemd.
-fn tell_ready(server: &Server) {
+fn tell_ready(server: &Server, admin: Option<&Admin>) {
     let listeners: Vec<_> =
         server.addresses().iter().map(|(name, address)| format!("{name} {address}")).collect();
+    if let Some(address) = admin.and_then(Admin::http_address) {
+        info!("metrics, health and the status page are at http://{address}/");
+    }
     info!("ready: {}", listeners.join(", "));
     notify(&[NotifyState::Ready]);
 }

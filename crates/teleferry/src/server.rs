@@ -8,17 +8,21 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, mpsc, watch};
 
 pub(crate) use settings::{Rules, Settings, Shared};
 
+use crate::clock;
 use crate::config::{CoverHost, ListenAddress, Mode, Snapshot};
 use crate::control::{ReloadError, ReloadReport};
 use crate::cover;
+use crate::gate::{GateCounts, Tables, Upkeep};
 use crate::listen::Registry;
-use crate::observe::{Counts, LinkCounters, LinkCounts};
+use crate::observe::{Counts, LinkCounts, Reloads, ShardCounters};
+use crate::reading::{ListenerReading, Observer};
 use crate::shard::{self, Advance as _, Phase, Seat};
 use crate::telegram::{Feed, Known};
 use addresses::Plan;
@@ -33,10 +37,11 @@ pub struct Server {
     registry: Arc<Registry>,
     phase: watch::Sender<Phase>,
     threads: Vec<JoinHandle<()>>,
-    /// By shard.
-    links: Vec<Arc<LinkCounters>>,
+    watched: Arc<Watched>,
     /// What only a reload touches, and one at a time.
     rebuild: Mutex<Rebuild>,
+    /// What the gate does by itself. Ends after the shards, so that what it keeps is all.
+    upkeep: Option<Upkeep>,
 }
 
 /// What is in force.
@@ -45,6 +50,49 @@ struct Published {
     settings: Arc<Settings>,
     /// Every open address with the name of its listener.
     addresses: Vec<(String, ListenAddress)>,
+}
+
+/// What can be looked at from any thread while the server runs, and a little longer.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    /// What all shards share.
+    pub(crate) shared: Arc<Shared>,
+    /// When it was started.
+    pub(crate) started: Instant,
+    published: Arc<ArcSwap<Published>>,
+    registry: Arc<Registry>,
+    /// By shard.
+    pub(crate) shards: Vec<Arc<ShardCounters>>,
+    /// How often the settings were read again.
+    pub(crate) reloads: Reloads,
+}
+
+impl Watched {
+    /// What is in force.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.published.load().settings)
+    }
+
+    /// Every listener, with what it counted.
+    pub(crate) fn listeners(&self) -> Vec<ListenerReading> {
+        let published = self.published.load();
+        let read = |name: String| {
+            let counts = self.registry.counts(&name)?;
+            let own = published.addresses.iter().filter(|(of, _)| *of == name);
+            let addresses = own.map(|(_, address)| address.clone()).collect();
+            Some(ListenerReading { name, addresses, counts })
+        };
+        self.registry.names().into_iter().filter_map(read).collect()
+    }
+
+    /// The counters of the links to middle proxies, summed over the shards.
+    pub(crate) fn links(&self) -> LinkCounts {
+        let memory = &self.shared.memory;
+        let mut counts =
+            LinkCounts { queued: memory.used() as u64, pauses: memory.pauses(), ..LinkCounts::default() };
+        self.shards.iter().for_each(|shard| counts.add(&shard.links));
+        counts
+    }
 }
 
 /// Ends the waiting for connections that may end by themselves.
@@ -93,26 +141,36 @@ impl Server {
         let known = rebuild.feed.as_ref().map(Feed::known);
         let own = rebuild.own(&snapshot, known.clone());
         let site = cover::Site::start(&snapshot, own)?;
-        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site));
+        let shared = Arc::new(Shared::new(shards, &snapshot));
+        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site, &shared.gate));
         let registry = Arc::new(Registry::default());
         rebuild.open_accounts(&registry, shards, &snapshot);
-        let mut server = Self {
-            shared: Arc::new(Shared::new(shards, &snapshot)),
+        let started = clock::now();
+        let watched = Arc::new(Watched {
+            shared,
+            started,
             published: Arc::new(ArcSwap::from_pointee(rebuild.publish(&settings))),
             registry,
+            shards: (0..shards).map(|_| Arc::new(ShardCounters::new(started))).collect(),
+            reloads: Reloads::default(),
+        });
+        let mut server = Self {
+            shared: Arc::clone(&watched.shared),
+            published: Arc::clone(&watched.published),
+            registry: Arc::clone(&watched.registry),
+            watched,
             phase,
             threads: Vec::new(),
-            links: Vec::new(),
             rebuild: Mutex::default(),
+            upkeep: None,
         };
         let (done, _) = mpsc::channel(1);
         for (number, sockets) in sockets.into_iter().enumerate() {
             let (sender, layouts) = mpsc::unbounded_channel();
             rebuild.shards.push(sender);
-            let links = Arc::default();
-            server.links.push(Arc::clone(&links));
+            let counters = Arc::clone(&server.watched.shards[number]);
             let layout = rebuild.layout(&settings, sockets, done.clone());
-            let seat = Seat { number, layout, layouts, links };
+            let seat = Seat { number, layout, layouts, counters };
             let thread = shard::start(seat, Arc::clone(&server.shared), receiver.clone());
             server.threads.push(thread.map_err(StartError::Thread)?);
         }
@@ -120,6 +178,8 @@ impl Server {
             feed.follow(&snapshot.telegram).map_err(StartError::Thread)?;
         }
         server.rebuild = Mutex::new(rebuild);
+        let upkeep = Upkeep::start(Arc::clone(&server.shared.gate)).map_err(StartError::Thread)?;
+        server.upkeep = Some(upkeep);
         Ok(server)
     }
 
@@ -142,6 +202,12 @@ impl Server {
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.published.load().settings.snapshot)
+    }
+
+    /// A look at it from any thread.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        Observer::new(Arc::clone(&self.watched), self.phase.subscribe())
     }
 
     /// The counters of one listener, summed over the shards; `None` when there is no listener of that name. One that was
@@ -167,11 +233,19 @@ impl Server {
     /// The counters of the links to middle proxies, summed over the shards.
     #[must_use]
     pub fn links(&self) -> LinkCounts {
-        let memory = &self.shared.memory;
-        let mut counts =
-            LinkCounts { queued: memory.used() as u64, pauses: memory.pauses(), ..LinkCounts::default() };
-        self.links.iter().for_each(|shard| counts.add(shard));
-        counts
+        self.watched.links()
+    }
+
+    /// What the gate remembers and counts, over all listeners.
+    #[must_use]
+    pub fn gate(&self) -> GateCounts {
+        self.shared.gate.counts()
+    }
+
+    /// The tables of the rules, to be looked at and changed.
+    #[must_use]
+    pub fn tables(&self) -> Arc<Tables> {
+        Arc::clone(&self.shared.gate.tables)
     }
 
     /// A way to stop at once while [`stop`](Self::stop) still waits.
@@ -207,6 +281,7 @@ impl Drop for Server {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+        self.upkeep.take();
     }
 }
 

@@ -173,7 +173,8 @@ fn every_key_is_explained() {
         "idle_timeout (duration)",
         "default: \"20m\"",
         "Not yet supported: ",
-        "limits.handshakes",
+        "role",
+        "[tables.NAME]",
     ] {
         assert!(done.stdout.contains(part), "{part} is not in:\n{}", done.stdout);
     }

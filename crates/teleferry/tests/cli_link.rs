@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::Value;
 use support::{KEY, OTHER_KEY, Place, configuration};
-use teleferry_proto::secret::{ProxyLink, Secret};
+use teleferry_proto::secret::{Domain, ProxyLink, Secret};
 
 const DOMAIN_HEX: &str = "7777772e6578616d706c652e636f6d";
 
@@ -64,6 +64,32 @@ fn the_host_is_the_listeners_own_address_when_it_has_one() {
     assert!(done.stdout.contains("server=2001:db8::7&port=443"), "IPv6 without brackets: {}", done.stdout);
 }
 
+/// the link of a host name carries the secret that is derived for it.
+#[test]
+fn a_42_links_for_host_names() {
+    let place = Place::new();
+    let salt = "[sni_secrets]\nenabled = true\nsalt = \"a salt of our own\"\n";
+    place.write("teleferry.toml", &(configuration("192.0.2.7:443") + salt));
+    let printed = |arguments: &[&str]| {
+        let done = place.run(["link", "--config", "teleferry.toml"].iter().chain(arguments).copied());
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        done.stdout
+    };
+    let base = teleferry::config::secret_key(KEY).expect("a secret");
+    let link_secret = |name: &str| {
+        let key = teleferry_proto::per_sni::derive(&base, "a salt of our own", name.as_bytes());
+        Secret::Tls(key, Domain::new(name.as_bytes()).expect("a name")).to_hex()
+    };
+    let all = printed(&[]);
+    assert!(all.contains(&link_secret("www.example.com")), "{all}");
+    assert!(all.contains(&format!("secret={KEY}")), "plain secrets stay: {all}");
+    let one = printed(&["--sni", "alice.example.com"]);
+    assert!(one.contains(&link_secret("alice.example.com")), "{one}");
+    assert!(!one.contains("www.example.com") && !one.contains(&format!("secret={KEY}")), "{one}");
+    let done = place.run(["link", "--config", "teleferry.toml", "--sni", "no name"]);
+    assert_eq!(done.code, Some(2), "{}", done.stderr);
+}
+
 #[test]
 fn a_code_is_drawn_for_each_link() {
     let place = Place::new();
@@ -86,7 +112,7 @@ fn what_cannot_be_printed_is_said() {
         (["--config", "teleferry.toml", "--listener", "none"].as_slice(), "there are: all"),
         (&["--config", "teleferry.toml"], "start `teleferry run` first"),
         (&["--config", "unix.toml"], "has no TCP address"),
-        (&["--config", "unix.toml", "--sni", "a.example"], "--sni is not yet supported"),
+        (&["--config", "unix.toml", "--sni", "a.example"], "sni_secrets.enabled"),
         (&["--config", "unix.toml", "--qr", "--json"], "cannot be used with"),
     ] {
         let done = place.run(["link"].into_iter().chain(arguments.iter().copied()));

@@ -82,7 +82,8 @@ fn the_table_of_keys_tells_the_defaults_that_hold() {
         load(&path).unwrap_or_else(|error| panic!("{error}"))
     };
     let mut spelled_out = minimal.clone();
-    for section in keys::built_sections() {
+    // A table is under a name of the operator's, and its defaults show in the file `access`.
+    for section in keys::built_sections().filter(|section| !section.is_named()) {
         if !section.repeated {
             spelled_out += &format!("[{}]\n", section.name);
         }

@@ -7,6 +7,7 @@ mod middle {
     mod echo;
     mod model;
     mod moving;
+    mod seen;
     mod slow;
     mod stage;
 }

@@ -12,11 +12,13 @@
 
 mod door;
 mod frames;
+mod haproxy;
 mod hello;
 mod text;
 
 pub use door::accept;
 pub use frames::{frames, session};
+pub use haproxy::haproxy;
 pub use hello::{answer, client_hello, profile};
 pub use text::link;
 
@@ -94,11 +96,12 @@ mod tests {
 
     type Entry = (&'static str, fn(&[u8]));
 
-    const ENTRIES: [Entry; 7] = [
+    const ENTRIES: [Entry; 8] = [
         ("accept", accept),
         ("answer", answer),
         ("client_hello", client_hello),
         ("frames", frames),
+        ("haproxy", haproxy),
         ("link", link),
         ("profile", profile),
         ("session", session),
@@ -178,6 +181,11 @@ mod tests {
     #[test]
     fn frames_hold() {
         holds("frames", 1024);
+    }
+
+    #[test]
+    fn haproxy_holds() {
+        holds("haproxy", 1024);
     }
 
     #[test]

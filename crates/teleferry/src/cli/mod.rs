@@ -5,6 +5,7 @@
 
 mod check;
 mod container;
+mod ctl;
 mod demo;
 mod failure;
 mod generate;
@@ -48,6 +49,8 @@ enum Command {
     Secret(secret::Arguments),
     /// Asks every data centre through a proxy, and says where it fails
     Ping(crate::ping::Args),
+    /// Asks the running process how it is, or tells it what to do
+    Ctl(ctl::Arguments),
     /// Prints a script that completes this command line in a shell
     Completions(generate::CompletionsArguments),
     /// Prints the manual page
@@ -82,6 +85,7 @@ impl Command {
             Self::Link(arguments) => link::run(&arguments, out),
             Self::Secret(arguments) => secret::run(&arguments, out),
             Self::Ping(arguments) => ping::run(&arguments, out),
+            Self::Ctl(arguments) => ctl::run(&arguments, out),
             Self::Completions(arguments) => generate::run_completions(&arguments, out),
             Self::Man => generate::run_man(out),
         }

@@ -16,7 +16,6 @@ pub(super) fn make(
     name: Option<&HostName>,
     ordinary_len: usize,
     proven: &ProvenHello<'_>,
-    key: &SecretKey,
 ) -> Option<Vec<u8>> {
     let name = name.map_or("", HostName::as_str);
     let profiles = connection.shard().cover().profiles();
@@ -31,7 +30,7 @@ pub(super) fn make(
         .unwrap_or_else(|| with_signature_jitter(ordinary_len, random));
     let mut encrypted = vec![0; len];
     entropy::fill(&mut encrypted);
-    Some(server_hello::answer(&proven.hello, key, look, &share, &encrypted))
+    Some(server_hello::answer(&proven.hello, &proven.key, look, &share, &encrypted))
 }
 
 /// The length of the encrypted part when nothing is known of the site: 2,500 to 3,600 bytes, as of a usual certificate chain.

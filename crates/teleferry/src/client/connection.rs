@@ -1,13 +1,19 @@
 //! What an accepted connection owns, whatever becomes of it.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use teleferry_proto::accept::Stranger;
+use teleferry_proto::dc::DcId;
 use tracing::debug;
 
+use crate::clock;
+use crate::gate::Claim;
 use crate::listen::Place;
 use crate::net::Peer;
-use crate::observe::{CloseReason, Kind, Masked};
+use crate::observe::{CloseReason, DcCounters, Kind, Masked, Stage};
 use crate::shard::{Alarm, Alive, Expiry, Listener, Shard};
 
 /// An accepted connection: its place below the ceilings, its deadline, its line in the counters. All of it is given back,
@@ -17,11 +23,18 @@ pub(crate) struct Connection {
     id: u64,
     peer: Peer,
     reason: Option<CloseReason>,
+    /// When it was accepted, in milliseconds of the shard's counting; it goes round every 49 days.
+    accepted: u32,
+    /// How many milliseconds later its handshake was done; at most this many.
+    proven_after: u16,
     alarm: Alarm,
     listener: Rc<Listener>,
-    shard: Rc<Shard>,
+    /// Where it was taken to, if it is a session.
+    dc: OnceCell<Arc<DcCounters>>,
+    /// What the gate's rules count it in.
+    claims: Vec<Claim>,
     _place: Place,
-    _alive: Alive,
+    alive: Alive,
 }
 
 impl Connection {
@@ -34,11 +47,14 @@ impl Connection {
             id: shard.next_session(),
             peer,
             reason: None,
+            accepted: now(shard),
+            proven_after: 0,
             alarm,
             listener: Rc::clone(listener),
-            shard: Rc::clone(shard),
+            dc: OnceCell::new(),
+            claims: Vec::new(),
             _place: place,
-            _alive: shard.alive(),
+            alive: shard.alive(),
         };
         debug!(session = connection.id, listener = listener.name(), peer = %connection.peer(), "accepted");
         connection
@@ -54,9 +70,20 @@ impl Connection {
         self.peer
     }
 
+    /// A load balancer tells whose connection this is.
+    pub(super) fn passed_on_for(&mut self, peer: Peer) {
+        self.peer = peer;
+        debug!(session = self.id, listener = self.listener.name(), peer = %self.peer(), "passed on");
+    }
+
+    /// Is counted by the gate until it ends.
+    pub(super) fn hold(&mut self, claims: Vec<Claim>) {
+        self.claims = claims;
+    }
+
     /// The other end's address as it may be logged.
     pub(crate) fn peer(&self) -> Masked {
-        Masked::new(self.peer, self.shard.settings().log.mask_addresses)
+        Masked::new(self.peer, self.shard().settings().log.mask_addresses)
     }
 
     /// Its deadline.
@@ -71,7 +98,37 @@ impl Connection {
 
     /// The shard that it lives on.
     pub(crate) const fn shard(&self) -> &Rc<Shard> {
-        &self.shard
+        self.alive.shard()
+    }
+
+    /// It has proven itself to be a client.
+    pub(super) fn proven(&mut self) {
+        self.proven_after = u16::try_from(self.age()).unwrap_or(u16::MAX);
+    }
+
+    /// The first byte for its client was relayed.
+    pub(super) fn answered(&self) {
+        let millis = self.age().saturating_sub(u32::from(self.proven_after));
+        self.shard().counters().stage(Stage::Relay, Duration::from_millis(millis.into()));
+    }
+
+    /// It is a session from now on, and is taken to this data centre.
+    pub(super) fn taken_to(&self, dc: DcId) {
+        self.dc.get_or_init(|| {
+            let counters = self.shard().counters().dc(dc.get());
+            counters.sessions.add(1);
+            counters
+        });
+    }
+
+    /// What is counted for its data centre, if it is a session.
+    pub(super) fn dc(&self) -> Option<&DcCounters> {
+        self.dc.get().map(|counters| &**counters)
+    }
+
+    /// Milliseconds since it was accepted.
+    fn age(&self) -> u32 {
+        now(self.shard()).wrapping_sub(self.accepted)
     }
 
     /// Counts it as no client of ours.
@@ -99,6 +156,16 @@ impl Drop for Connection {
         // Without a reason something of ours went wrong: a task that panicked.
         let reason = self.reason.unwrap_or(CloseReason::proxy(Kind::Fault));
         self.listener.counters.closed(reason);
+        if let Some(dc) = self.dc.get() {
+            dc.ended.add(1);
+            self.listener.counters.lifetime.observe(self.age().into());
+        }
         debug!(session = self.id, listener = self.listener.name(), peer = %self.peer(), %reason, "closed");
     }
+}
+
+/// This moment in milliseconds of the shard's counting.
+fn now(shard: &Shard) -> u32 {
+    // The low half counts on from zero when it is full.
+    shard.counters().millis(clock::now()) as u32
 }

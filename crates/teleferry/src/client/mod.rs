@@ -1,9 +1,11 @@
 //! One accepted connection, from its first byte to its end.
 
+mod admission;
 mod answer;
 mod connection;
 mod door;
 mod key_share;
+mod passed_on;
 mod relay;
 mod route;
 
@@ -32,7 +34,7 @@ pub(crate) fn spawn(shard: &Rc<Shard>, listener: &Rc<Listener>, place: Place, st
 
 /// At the door: a connection is proven to be a client of ours, or it is the cover site's visitor.
 async fn serve(mut connection: Connection, mut stream: Stream) {
-    match door::knock(&connection, &mut stream).await {
+    match door::knock(&mut connection, &mut stream).await {
         Outcome::Client(client) => carry(connection, stream, *client).await,
         Outcome::Stranger(reason, first_bytes, early) => {
             connection.stranger(reason);
@@ -46,7 +48,9 @@ async fn serve(mut connection: Connection, mut stream: Stream) {
 }
 
 /// Takes a proven client to Telegram.
-async fn carry(mut connection: Connection, stream: Stream, client: Client) {
+async fn carry(mut connection: Connection, stream: Stream, mut client: Client) {
+    connection.hold(std::mem::take(&mut client.claims));
+    connection.proven();
     let tls = client.records.is_some();
     connection.listener().counters.client(Protocol::new(client.header.framing, tls));
     let held = connection.shard().shared.memory.part();

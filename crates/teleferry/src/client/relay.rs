@@ -24,7 +24,7 @@ use super::{Connection, farewell};
 use crate::backend::Leg;
 use crate::clock;
 use crate::net::{ClientSide, PIECE};
-use crate::observe::{CloseReason, Kind, Side};
+use crate::observe::{CloseReason, Kind, ListenerCounters, ShardCounters, Side};
 use crate::shard::{Expiry, take_turns};
 use splice::Bulk;
 
@@ -140,6 +140,7 @@ impl Relay {
             return Ok(());
         }
         self.counters().from_client.add(early.len() as u64);
+        self.shard_counters().client_reads.observe(early.len() as u64);
         let mut buf = vec![0; HEADROOM];
         buf.extend_from_slice(early);
         let data = HEADROOM..buf.len();
@@ -152,7 +153,7 @@ impl Relay {
         let mut moved = 0;
         loop {
             let sent = self.leg.flush(cx)?;
-            self.counters().to_telegram.add(sent as u64);
+            self.count_sent(sent);
             if !self.leg.is_clear() || self.up == Way::Ended {
                 break;
             }
@@ -173,6 +174,7 @@ impl Relay {
                 Poll::Ready(Ok(0)) => self.up = Way::Ending,
                 Poll::Ready(Ok(n)) => {
                     moved += n;
+                    self.shard_counters().client_reads.observe(n as u64);
                     let data = data.start..data.start + n;
                     let received = self.session.receive(scratch, data).map_err(misbehaviour)?;
                     self.forward(cx, scratch, received)?;
@@ -192,8 +194,8 @@ impl Relay {
     ) -> Result<(), CloseReason> {
         let Received { stream, messages, filtered } = received;
         let sent = self.leg.send(cx, buf, stream)?;
+        self.count_sent(sent);
         let counters = self.counters();
-        counters.to_telegram.add(sent as u64);
         counters.messages.add(u64::from(messages));
         counters.messages_filtered.add(u64::from(filtered));
         if messages > 0 && self.stage == Stage::Greeting {
@@ -239,6 +241,7 @@ impl Relay {
                 Poll::Ready(Ok(stream)) if stream.is_empty() => self.down = Way::Ending,
                 Poll::Ready(Ok(stream)) => {
                     moved += stream.len();
+                    self.shard_counters().telegram_reads.observe(stream.len() as u64);
                     let is_full = stream.len() + HEADROOM_DOWN >= READ;
                     let sent = client.send(cx, &scratch[stream]).map_err(reset)?;
                     self.counters().to_client.add(sent as u64);
@@ -250,7 +253,7 @@ impl Relay {
         }
         self.counters().to_client.add(flushed as u64);
         if moved > 0 {
-            self.counters().from_telegram.add(moved as u64);
+            self.count_received(moved);
             self.answered();
         }
         Ok(moved + flushed > 0)
@@ -260,8 +263,13 @@ impl Relay {
     fn answered(&mut self) {
         if matches!(self.stage, Stage::Greeting | Stage::Asked) {
             self.stage = Stage::Flowing;
+            // A link counts for itself: its answers do not come this way.
+            if matches!(self.leg, Leg::Direct(_)) {
+                self.connection.answered();
+            }
         }
         if let Some(address) = self.leg.proven() {
+            self.shard_counters().direct_answer(clock::now());
             self.connection.shard().health.answered(address);
         }
     }
@@ -330,6 +338,9 @@ impl Relay {
     fn silent(&self) {
         let shard = self.connection.shard();
         self.counters().dc_silent.add(1);
+        if let Some(dc) = self.connection.dc() {
+            dc.silent.add(1);
+        }
         self.unanswered();
         if let Some(more) = shard.throttles.dc_silent.pass(clock::now()) {
             warn!(
@@ -341,8 +352,28 @@ impl Relay {
         }
     }
 
-    fn counters(&self) -> &crate::observe::ListenerCounters {
+    /// So many bytes went to Telegram. What goes over a link is counted for the data centre by the link.
+    fn count_sent(&self, bytes: usize) {
+        self.counters().to_telegram.add(bytes as u64);
+        if let (Leg::Direct(_), Some(dc)) = (&self.leg, self.connection.dc()) {
+            dc.sent.add(bytes as u64);
+        }
+    }
+
+    /// So many bytes came from the data centre, directly.
+    fn count_received(&self, bytes: usize) {
+        self.counters().from_telegram.add(bytes as u64);
+        if let Some(dc) = self.connection.dc() {
+            dc.received.add(bytes as u64);
+        }
+    }
+
+    fn counters(&self) -> &ListenerCounters {
         &self.connection.listener().counters
+    }
+
+    fn shard_counters(&self) -> &ShardCounters {
+        self.connection.shard().counters()
     }
 }
 

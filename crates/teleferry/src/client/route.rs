@@ -12,7 +12,7 @@ use crate::backend::{Destination, DirectLeg, Leg, MiddleLeg, Passenger, Pool, Wa
 use crate::clock;
 use crate::config::Mode;
 use crate::net::ClientSide;
-use crate::observe::{CloseReason, Kind};
+use crate::observe::{CloseReason, Counter, DcCounters, Kind};
 
 /// Opens the way that the settings prefer; with `mode = "auto"` and without an ad tag the other one where that cannot be
 /// had.
@@ -25,6 +25,7 @@ pub(super) async fn open(
     side: &Rc<RefCell<ClientSide>>,
 ) -> Result<Leg, CloseReason> {
     let route = Route::choose(connection, client.header.dc)?;
+    connection.taken_to(route.dc(client.header.dc));
     if let Some(pool) = &route.pool {
         let can_go_direct = route.destination.is_some();
         if !(can_go_direct && pool.is_failing()) {
@@ -80,6 +81,12 @@ impl Route {
         default.filter(Self::exists).ok_or(CloseReason::proxy(Kind::DcUnknown))
     }
 
+    /// The data centre that the session is counted for; `asked` when both ways agree with it.
+    fn dc(&self, asked: DcId) -> DcId {
+        let direct = self.destination.as_ref().map(|destination| destination.dc);
+        self.pool.as_ref().map(|pool| pool.dc()).or(direct).unwrap_or(asked)
+    }
+
     const fn exists(&self) -> bool {
         self.pool.is_some() || self.destination.is_some()
     }
@@ -105,6 +112,7 @@ async fn direct(
 ) -> Result<DirectLeg, CloseReason> {
     let shard = connection.shard();
     let counters = &connection.listener().counters;
+    let count = |which: fn(&DcCounters) -> &Counter| connection.dc().map_or((), |dc| which(dc).add(1));
     let (way, connect_timeout) = {
         let settings = &shard.settings().telegram;
         let records = client.records.is_some();
@@ -115,6 +123,7 @@ async fn direct(
     match connection.alarm().within(opening).await {
         Ok(Ok(leg)) => {
             counters.dc_connected.add(1);
+            count(|dc| &dc.connected);
             Ok(leg)
         }
         Ok(Err(error)) => {
@@ -122,6 +131,7 @@ async fn direct(
                 shard.health.failed(address, clock::now());
             }
             counters.dc_unreachable.add(1);
+            count(|dc| &dc.unreachable);
             if let Some(more) = shard.throttles.dc_unreachable.pass(clock::now()) {
                 let error = error.last.map_or_else(|| "no address to try".into(), |error| error.to_string());
                 warn!(session = connection.id(), dc = %destination.dc, error, more, "a data centre cannot be reached");

@@ -29,6 +29,16 @@ impl Snapshot {
         for (key, before) in before_by_key {
             difference.compare(&key, Some(&before), None);
         }
+        if self.policies != after.policies {
+            let (before, after) = (self.policies.len(), after.policies.len());
+            difference.live.push(format!("policy: {before} rules → {after}, or other ones"));
+        }
+        if self.sni_secrets.salt.is_some()
+            && after.sni_secrets.salt.is_some()
+            && self.sni_secrets != after.sni_secrets
+        {
+            difference.live.push("sni_secrets.salt changed".to_owned());
+        }
         compare_listeners(&self.listeners, &after.listeners, &mut difference.live);
         difference
     }
@@ -39,11 +49,14 @@ impl Snapshot {
         self.server.state_dir.clone_from(&running.server.state_dir);
         self.log.level = running.log.level;
         self.log.format = running.log.format;
+        self.admin.socket.clone_from(&running.admin.socket);
+        self.admin.http = running.admin.http;
     }
 
     /// Every value outside the listeners, by `section.key`.
     fn by_key(&self) -> BTreeMap<String, String> {
-        let shown = self.shown().into_iter();
+        // Rules have no names: they are compared as a whole.
+        let shown = self.shown().into_iter().filter(|table| table.name != "policy");
         shown
             .flat_map(|table| {
                 table.entries.into_iter().map(move |(key, value)| (format!("{}.{key}", table.name), value))
@@ -105,6 +118,10 @@ fn compare_listener(before: &Listener, after: &Listener, all: &mut Vec<String>) 
     said(told("protocols", Some(protocols(before)), Some(protocols(after))));
     said(told("domain", before.domain.as_ref(), after.domain.as_ref()));
     said(told("max_connections", Some(before.max_connections), Some(after.max_connections)));
+    let header = |listener: &Listener| Some(listener.proxy_protocol.name());
+    said(told("proxy_protocol", header(before), header(after)));
+    let senders = |listener: &Listener| Some(list(&listener.proxy_protocol_from));
+    said(told("proxy_protocol_from", senders(before), senders(after)));
 }
 
 /// A key that was added, changed or removed; `None` when it is the same.
@@ -218,7 +235,8 @@ mod tests {
         ));
         let difference = before.difference(&after);
         assert_eq!(difference.live, [""; 0]);
-        assert_eq!(difference.restart.len(), 4, "{difference:?}");
+        // The control socket moves with the state directory.
+        assert_eq!(difference.restart.len(), 5, "{difference:?}");
         assert!(difference.restart.contains(&"server.workers: 0 → 3".to_owned()), "{difference:?}");
         after.keep_what_needs_a_restart(&before);
         assert_eq!(after, before);

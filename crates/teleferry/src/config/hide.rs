@@ -17,14 +17,18 @@ pub(super) fn secret_spans(root: &DeTable<'_>, text: &str, broken: bool) -> Vec<
                 .flat_map(|(_, value)| leaves(value)),
         );
     }
+    let salt = root.get("sni_secrets").and_then(|section| section.get_ref().as_table()?.get("salt"));
+    spans.extend(salt.into_iter().flat_map(leaves));
     for (start, line) in lines(text).filter(|_| broken) {
-        if let Some((key, _)) =
-            line.split_once('=').filter(|(key, _)| key.contains("secret") && !key.contains("file"))
-        {
+        if let Some((key, _)) = line.split_once('=').filter(|(key, _)| is_secret(key)) {
             spans.push(start + key.len() + 1..start + line.len());
         }
     }
     spans
+}
+
+fn is_secret(key: &str) -> bool {
+    (key.contains("secret") && !key.contains("file")) || key.contains("salt")
 }
 
 /// The places of the single values in a value.

@@ -68,7 +68,17 @@ impl Section {
     /// The table's heading in the file.
     #[must_use]
     pub fn heading(&self) -> String {
-        if self.repeated { format!("[[{}]]", self.name) } else { format!("[{}]", self.name) }
+        match self.name {
+            name if self.repeated => format!("[[{name}]]"),
+            name if self.is_named() => format!("[{name}.NAME]"),
+            name => format!("[{name}]"),
+        }
+    }
+
+    /// Whether there may be many, each with a name of the operator's choosing: `[name.NAME]`.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.name == TABLES
     }
 
     /// The keys that work.
@@ -130,6 +140,9 @@ const fn later(name: &'static str, with: &'static str) -> Key {
 const fn later_section(name: &'static str, repeated: bool, with: &'static str) -> Section {
     Section { name, repeated, meaning: "", status: Planned(with), keys: &[] }
 }
+
+/// The section of tables.
+const TABLES: &str = "tables";
 
 const DOOR: &str = "protection at the door";
 const CHANGE: &str = "changes at run time";
@@ -222,8 +235,18 @@ pub const SECTIONS: &[Section] = &[
                 "The cover domain: what fake-TLS clients name as the site they visit. Needed with tls.",
             ),
             key("max_connections", "number", Value::Default("65536"), "Connections to this listener."),
-            later("proxy_protocol", DOOR),
-            later("proxy_protocol_from", DOOR),
+            key(
+                "proxy_protocol",
+                "off, optional or required",
+                Value::Default("\"off\""),
+                "Whether a load balancer in front tells whose connection it passes on, in a PROXY protocol header of version 1 or 2. With required, a connection from there without one is a stranger.",
+            ),
+            key(
+                "proxy_protocol_from",
+                "list of networks",
+                Value::Default("[]"),
+                "The load balancers: only their headers count, and what others send is taken as it is. Whoever comes through a unix socket is one too.",
+            ),
         ],
     },
     TELEGRAM,
@@ -331,7 +354,7 @@ pub const SECTIONS: &[Section] = &[
     Section {
         name: "limits",
         repeated: false,
-        meaning: "Ceilings for what waits in memory.",
+        meaning: "Ceilings for what waits, and for how much comes.",
         status: Built,
         keys: &[
             key(
@@ -346,17 +369,86 @@ pub const SECTIONS: &[Section] = &[
                 Value::Default("\"512MiB\""),
                 "Bytes that may wait for all clients; over it reading from Telegram pauses.",
             ),
-            later("handshakes", DOOR),
-            later("new_per_second", DOOR),
+            key(
+                "handshakes",
+                "number",
+                Value::Default("4096"),
+                "Connections that may be proving themselves at the same time; further ones are strangers at once.",
+            ),
+            key(
+                "new_per_second",
+                "number",
+                Value::Default("0"),
+                "New connections a second from one network (IPv4 /24, IPv6 /56); further ones are strangers. 0 sets no limit.",
+            ),
         ],
     },
-    later_section("replay", false, DOOR),
-    later_section("sni_secrets", false, DOOR),
-    later_section("policy", true, DOOR),
-    later_section("tables", false, DOOR),
+    Section {
+        name: "replay",
+        repeated: false,
+        meaning: "The memory of first flights: a recording that is sent again is a stranger.",
+        status: Built,
+        keys: &[
+            key("enabled", "true or false", Value::Default("true"), "Whether there is such a memory."),
+            key(
+                "capacity",
+                "number",
+                Value::Default("1000000"),
+                "First flights that are remembered at most. Memory grows with use, to some 40 MB for a million.",
+            ),
+            key(
+                "max_age",
+                "duration",
+                Value::Default("\"7d\""),
+                "How long each is remembered at least. Never less than handshake.clock_skew_past and clock_skew_future together.",
+            ),
+            key(
+                "persist",
+                "true or false",
+                Value::Default("true"),
+                "Whether they are remembered from one start to the next, in the state directory. Without it, hellos that claim a time before the start are refused.",
+            ),
+        ],
+    },
+    SNI_SECRETS,
+    POLICY,
+    TABLE,
+    ADMIN,
     later_section("role", false, SPLIT),
-    later_section("admin", false, CHANGE),
 ];
+
+const ADMIN: Section = Section {
+    name: "admin",
+    repeated: false,
+    meaning: "How the running process is watched and told what to do.",
+    status: Built,
+    keys: &[
+        fixed(
+            "socket",
+            "path or \"off\"",
+            Value::Default("\"ctl.sock\""),
+            "The socket of `teleferry ctl`: whoever may open it may do everything. A relative path begins at the state directory.",
+        ),
+        fixed(
+            "http",
+            "address",
+            Value::Example("\"127.0.0.1:9180\""),
+            "\"IP:PORT\" for metrics, health, the status page and the API. Other addresses than loopback need `token_file`.",
+        ),
+        key(
+            "token_file",
+            "path",
+            Value::Example("\"admin.token\""),
+            "A file with a token of 16 characters or more: over `http`, nothing is changed and no link is shown without it. A relative path begins at the file's directory.",
+        ),
+        key(
+            "seed_metric_names",
+            "true or false",
+            Value::Default("false"),
+            "Whether metrics also have the names of the Erlang proxy, for dashboards made for that.",
+        ),
+    ],
+};
 
 const TELEGRAM: Section = Section {
     name: "telegram",
@@ -456,5 +548,84 @@ const TELEGRAM: Section = Section {
             Value::Default("true"),
             "Whether middle proxies are offered the checksum that processors compute fastest.",
         ),
+    ],
+};
+
+const SNI_SECRETS: Section = Section {
+    name: "sni_secrets",
+    repeated: false,
+    meaning: "A secret of its own for each host name that fake-TLS clients name, derived from the listener's secrets.",
+    status: Built,
+    keys: &[
+        key(
+            "enabled",
+            "true or false",
+            Value::Default("false"),
+            "Whether fake-TLS clients need such a secret; the listener's own does not prove them any more. `teleferry link --sni NAME` prints a link.",
+        ),
+        key(
+            "salt",
+            "string",
+            Value::Example("\"<a long random text>\""),
+            "What the secrets are derived with; needed, and better not known to others.",
+        ),
+    ],
+};
+
+const POLICY: Section = Section {
+    name: "policy",
+    repeated: true,
+    meaning: "A rule that a proven client has to pass; whoever fails one is a stranger. They are asked in order, those with tables first. A rule whose key says nothing of a client (the domain of one without fake TLS, the IPv4 network of an IPv6 address) passes.",
+    status: Built,
+    keys: &[
+        key(
+            "rule",
+            "in_table, not_in_table or max_connections",
+            Value::Example("\"max_connections\""),
+            "What is asked: that a table has the value of `key`, or has it not; or that connections with the same values of `keys` are not more than `limit`.",
+        ),
+        key(
+            "key",
+            "key",
+            Value::Example("\"tls_domain\""),
+            "What is looked up: tls_domain, client_ip, client_ipv4, client_ipv6, or the network of an address: client_ipv4/24, client_ipv6/56.",
+        ),
+        key("table", "name", Value::Example("\"customers\""), "The table that it is looked up in."),
+        key(
+            "keys",
+            "key or list of keys",
+            Value::Example("[\"listener\", \"client_ipv4/24\"]"),
+            "What is counted by, together: the keys above, listener, and secret.",
+        ),
+        key("limit", "number", Value::Example("15"), "The most connections, at the same time."),
+        key(
+            "listeners",
+            "name or list of names",
+            Value::Example("[\"main\"]"),
+            "The listeners that the rule is for. Without it, for all.",
+        ),
+    ],
+};
+
+const TABLE: Section = Section {
+    name: TABLES,
+    repeated: false,
+    meaning: "A table for rules, under a name of your choosing. What is added and removed while the server runs is kept in the state directory.",
+    status: Built,
+    keys: &[
+        key("kind", "domain or network", Value::Example("\"network\""), "What it holds. Needed."),
+        key(
+            "entries",
+            "entry or list of entries",
+            Value::Default("[]"),
+            "Host names in lower case, or addresses and networks.",
+        ),
+        key(
+            "source",
+            "path or URL",
+            Value::Example("\"https://lists.example.com/blocked.netset\""),
+            "A list of more, one a line, with comments behind # (the format of FireHOL's lists). A relative path begins at the file's directory. The last good copy is kept in the state directory.",
+        ),
+        key("refresh", "duration", Value::Default("\"1d\""), "How often the source is read anew."),
     ],
 };

@@ -21,6 +21,14 @@ pub(super) fn check(root: &DeTable<'_>, problems: &mut Vec<Problem>) {
             continue;
         }
         match (section.repeated, value.get_ref()) {
+            (false, DeValue::Table(tables)) if section.is_named() => {
+                for (name, value) in tables {
+                    match value.get_ref() {
+                        DeValue::Table(table) => check_keys(section, table, problems),
+                        _ => problems.push(not_a_section(section, name.span())),
+                    }
+                }
+            }
             (false, DeValue::Table(table)) => check_keys(section, table, problems),
             (true, DeValue::Array(elements)) => {
                 for element in elements {

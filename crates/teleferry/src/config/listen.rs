@@ -3,14 +3,16 @@
 use std::ops::Range;
 use std::path::Path;
 
+use ipnet::IpNet;
 use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, SecretKey};
 use toml::Spanned;
 
 use super::Overrides;
+use super::entry::network;
 use super::problem::Problem;
 use super::sections::{DEFAULT_MAX_CONNECTIONS, MAX_CONNECTIONS};
-use super::snapshot::{ListenAddress, Listener, NamedSecret, Protocol, Protocols};
+use super::snapshot::{ListenAddress, Listener, NamedSecret, Protocol, Protocols, ProxyProtocol};
 use super::table::{Given, Table, string, told};
 use super::value::{self, Wrong};
 
@@ -25,6 +27,8 @@ pub(super) struct Typed {
     protocols: Given<Protocols>,
     domain: Given<HostName>,
     max_connections: Given<usize>,
+    proxy_protocol: Given<ProxyProtocol>,
+    proxy_protocol_from: Given<Vec<Spanned<IpNet>>>,
 }
 
 impl Typed {
@@ -43,6 +47,10 @@ impl Typed {
             protocols: read_protocols(table, problems),
             domain: table.text("domain", problems, value::domain),
             max_connections: table.number("max_connections", problems, 1..=MAX_CONNECTIONS),
+            proxy_protocol: table.text("proxy_protocol", problems, |text| {
+                value::one_of(text, &ProxyProtocol::ALL.map(|one| (one.name(), one)))
+            }),
+            proxy_protocol_from: table.texts_or_none("proxy_protocol_from", problems, network),
         }
     }
 
@@ -58,6 +66,8 @@ impl Typed {
             protocols: Given::No,
             domain: Given::No,
             max_connections: Given::No,
+            proxy_protocol: Given::No,
+            proxy_protocol_from: Given::No,
         }
     }
 
@@ -122,6 +132,14 @@ impl Typed {
             protocols: self.protocols.or(Protocols::TLS),
             domain: self.domain.value(),
             max_connections: self.max_connections.or(DEFAULT_MAX_CONNECTIONS),
+            proxy_protocol: self.proxy_protocol.or(ProxyProtocol::Off),
+            proxy_protocol_from: self
+                .proxy_protocol_from
+                .value()
+                .unwrap_or_default()
+                .into_iter()
+                .map(Spanned::into_inner)
+                .collect(),
         }
     }
 
@@ -135,6 +153,21 @@ impl Typed {
         }
         if self.secrets.is_empty() && !self.secret_is_wrong {
             missing("secret", "add secret = \"…\"; `teleferry secret` makes one");
+        }
+        let has_header =
+            matches!(&self.proxy_protocol, Given::Yes(one) if *one.get_ref() != ProxyProtocol::Off);
+        let has_senders = match &self.proxy_protocol_from {
+            Given::Yes(networks) => !networks.get_ref().is_empty(),
+            Given::No => false,
+            Given::Wrong => true,
+        };
+        let over_network =
+            self.addresses().iter().any(|address| !matches!(address.get_ref(), ListenAddress::Unix(_)));
+        if has_header && !has_senders && over_network {
+            missing(
+                "proxy_protocol_from, and proxy_protocol needs it",
+                "name the load balancers' addresses: from anybody else, a header is a lie",
+            );
         }
         let serves_tls = match &self.protocols {
             Given::Yes(protocols) => protocols.get_ref().tls,

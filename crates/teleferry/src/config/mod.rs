@@ -4,10 +4,12 @@
 //! there, and a key that does not exist is an error.
 
 mod difference;
+mod entry;
 mod hide;
 pub mod keys;
 mod known;
 mod listen;
+mod policy;
 mod problem;
 mod sections;
 mod show;
@@ -23,12 +25,16 @@ use teleferry_proto::secret::{HostName, SecretKey};
 use toml::de::DeTable;
 
 pub use difference::Difference;
+pub use entry::{TableEntry, TableKind};
+pub(crate) use entry::{subnet_v4, subnet_v6};
 pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
+pub use policy::{ListSource, Policy, PolicyKey, Rule, TableSettings};
 pub use problem::Problems;
+pub(crate) use sections::DEFAULT_SOCKET;
 pub use snapshot::{
-    AddressPreference, Cover, CoverHost, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits,
-    ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, Relay, Server, Snapshot,
-    Telegram,
+    AddressPreference, Admin, Cover, CoverHost, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits,
+    ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, ProxyProtocol, Relay,
+    Replay, Server, Snapshot, SniSecrets, Telegram,
 };
 pub use value::{Wrong, ad_tag, domain, listen_address, mode, protocol, secret_key};
 
@@ -102,6 +108,13 @@ pub fn without_file(overrides: &Overrides, default_state_dir: &Path) -> Result<S
     source.understand(overrides, default_state_dir).map_err(ConfigError::Wrong)
 }
 
+/// What a file of this text would mean.
+#[cfg(test)]
+pub(crate) fn for_tests(text: &str) -> Snapshot {
+    let source = Source { name: Some("test.toml".into()), text, directory: Path::new("") };
+    source.understand(&Overrides::default(), Path::new("/dev/null/nowhere")).expect("valid")
+}
+
 /// A text and where it comes from.
 struct Source<'a> {
     name: Option<String>,
@@ -144,14 +157,24 @@ impl Source<'_> {
         if let Some(state_dir) = &overrides.state_dir {
             server.state_dir.clone_from(state_dir);
         }
+        let handshake = sections::handshake(&Table::in_root(root, "handshake"), problems);
+        let replay = sections::replay(&Table::in_root(root, "replay"), &handshake, problems);
+        let tables = policy::tables(root, self.directory, problems);
+        let policies = policy::policies(root, &listeners, &tables, problems);
+        let admin = Table::in_root(root, "admin");
         Snapshot {
+            admin: sections::admin(&admin, self.directory, &server.state_dir, problems),
             server,
             listeners,
             telegram: sections::telegram(&Table::in_root(root, "telegram"), problems),
             cover,
-            handshake: sections::handshake(&Table::in_root(root, "handshake"), problems),
+            handshake,
             relay: sections::relay(&Table::in_root(root, "relay"), problems),
             limits: sections::limits(&Table::in_root(root, "limits"), problems),
+            replay,
+            sni_secrets: sections::sni_secrets(&Table::in_root(root, "sni_secrets"), problems),
+            policies,
+            tables,
             log: sections::log(&Table::in_root(root, "log"), problems),
         }
     }

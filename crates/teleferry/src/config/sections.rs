@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use hyper::Uri;
 use teleferry_proto::dc::DcId;
+use teleferry_proto::per_sni;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::problem::Problem;
 use super::snapshot::{
-    AddressPreference, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
-    Listener, Log, LogFormat, Mode, Relay, Server, Telegram,
+    AddressPreference, Admin, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
+    Listener, Log, LogFormat, Mode, Relay, Replay, Server, SniSecrets, Telegram,
 };
 use super::table::{self, Given, Table, expected, integer};
 use super::value::{self, Wrong};
@@ -202,6 +203,45 @@ pub(super) fn limits(table: &Table<'_>, problems: &mut Vec<Problem>) -> Limits {
     Limits {
         client_queue: table.size("client_queue", problems, SMALLEST_QUEUE..=MAX_MEMORY).or(8 * MIB),
         memory: table.size("memory", problems, MIB..=MAX_MEMORY).or(512 * MIB),
+        handshakes: table.number("handshakes", problems, 1..=MAX_CONNECTIONS).or(4096),
+        new_per_second: table.number("new_per_second", problems, 0..=MAX_CONNECTIONS).or(0),
+    }
+}
+
+pub(super) fn sni_secrets(table: &Table<'_>, problems: &mut Vec<Problem>) -> SniSecrets {
+    let enabled = table.flag("enabled", problems).or(false);
+    let salt = table.text("salt", problems, |text| match text {
+        "" => Err(Wrong::new("is empty").help(SALT_HELP)),
+        per_sni::PUBLIC_SALT => Err(Wrong::new("stands in a manual, and everybody knows it").help(SALT_HELP)),
+        text => Ok(text.to_owned()),
+    });
+    if enabled && salt.is_no() {
+        problems.push(Problem::new(table.span(), "`sni_secrets` is enabled and has no salt").help(SALT_HELP));
+    }
+    SniSecrets { salt: salt.value().filter(|_| enabled) }
+}
+
+const SALT_HELP: &str = "take a long random text, such as what `teleferry secret` prints; who moves from a proxy with a salt of its own keeps that";
+
+pub(super) fn replay(table: &Table<'_>, handshake: &Handshake, problems: &mut Vec<Problem>) -> Replay {
+    // A hello is as good as new from the farthest future until the farthest past.
+    let window = handshake.clock_skew_past + handshake.clock_skew_future;
+    let max_age = table.duration("max_age", problems, &(MINUTE..=YEAR));
+    if let (Given::Yes(age), true) = (&max_age, window <= YEAR)
+        && *age.get_ref() < window
+    {
+        let wrong = Wrong::new(format!(
+            "is shorter than the time for which a recorded hello stays good, {}",
+            value::show_duration(window)
+        ))
+        .help("make it longer, or handshake.clock_skew_past and handshake.clock_skew_future shorter");
+        problems.push(table::told("replay.max_age", age.span(), wrong));
+    }
+    Replay {
+        enabled: table.flag("enabled", problems).or(true),
+        capacity: table.number("capacity", problems, SMALLEST_REPLAY..=MAX_ENTRIES).or(1_000_000),
+        max_age: max_age.or(WEEK.max(window)),
+        persist: table.flag("persist", problems).or(true),
     }
 }
 
@@ -222,6 +262,39 @@ pub(super) fn log(table: &Table<'_>, problems: &mut Vec<Problem>) -> Log {
     }
 }
 
+/// `state_dir` is where a relative socket begins, `directory` where a relative token file does.
+pub(super) fn admin(
+    table: &Table<'_>,
+    directory: &Path,
+    state_dir: &Path,
+    problems: &mut Vec<Problem>,
+) -> Admin {
+    let path = |directory: &Path, path: &str| match path {
+        "" => Err(Wrong::new("is an empty path")),
+        path => Ok(directory.join(path)),
+    };
+    let socket = table.text("socket", problems, |text| match text {
+        "off" => Ok(None),
+        text => path(state_dir, text).map(Some),
+    });
+    let http = table.text("http", problems, value::admin_address);
+    let token_file = table.text("token_file", problems, |text| path(directory, text));
+    if let Given::Yes(address) = &http
+        && !address.get_ref().ip().to_canonical().is_loopback()
+        && token_file.is_no()
+    {
+        let wrong = Wrong::new("can be reached from other machines, so that a token is needed")
+            .help("set `token_file`, or listen on 127.0.0.1 and come through SSH");
+        problems.push(table::told("admin.http", address.span(), wrong));
+    }
+    Admin {
+        socket: socket.or(Some(state_dir.join(DEFAULT_SOCKET))),
+        http: http.value(),
+        token_file: token_file.value(),
+        seed_metric_names: table.flag("seed_metric_names", problems).or(false),
+    }
+}
+
 /// What holds when the section is left out.
 impl Default for Telegram {
     fn default() -> Self {
@@ -237,16 +310,29 @@ impl Default for Relay {
 }
 
 /// What holds when the section is left out.
+impl Default for Replay {
+    fn default() -> Self {
+        let handshake = handshake(&Table::absent("handshake"), &mut Vec::new());
+        replay(&Table::absent("replay"), &handshake, &mut Vec::new())
+    }
+}
+
+/// What holds when the section is left out.
 impl Default for Limits {
     fn default() -> Self {
         limits(&Table::absent("limits"), &mut Vec::new())
     }
 }
 
+/// The control socket, in the state directory.
+pub(crate) const DEFAULT_SOCKET: &str = "ctl.sock";
+
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_mins(1);
+pub(super) const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
+pub(super) const DAY: Duration = Duration::from_hours(24);
+const WEEK: Duration = Duration::from_hours(7 * 24);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// Shorter than this no timeout makes sense on a network.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -262,6 +348,12 @@ pub(super) const DEFAULT_MAX_CONNECTIONS: usize = 65_536;
 
 /// More links than the middle proxies of a data centre have use for.
 const MAX_LINKS: usize = 1000;
+
+/// Fewer first flights than this are no memory.
+const SMALLEST_REPLAY: usize = 1000;
+
+/// More entries than fit into the memory of any machine.
+const MAX_ENTRIES: usize = 1_000_000_000;
 
 const MIB: usize = 1 << 20;
 

@@ -1,15 +1,17 @@
 //! The settings as text, to look at: everything that counts, secrets shortened.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 
-use super::snapshot::{Cover, CoverTarget, Listener, Server, Snapshot, Telegram};
+use super::policy::{Policy, Rule, TableSettings};
+use super::snapshot::{Admin, Cover, CoverTarget, Listener, Replay, Server, Snapshot, SniSecrets, Telegram};
 use super::value::{show_duration, show_size};
 
 /// A table of the file with what is in force.
 #[derive(Debug)]
 pub(super) struct Shown {
     /// Its name, without brackets.
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     repeated: bool,
     /// Keys and values as TOML. Those that are not set are not there.
     pub(super) entries: Vec<(String, String)>,
@@ -29,8 +31,8 @@ impl Snapshot {
 
     /// Everything but the listeners, in the order of the file.
     pub(super) fn shown(&self) -> Vec<Shown> {
-        let Self { server, listeners: _, telegram, cover, handshake, relay, limits, log } = self;
-        vec![
+        let Self { server, listeners: _, telegram, cover, handshake, relay, limits, log, admin, .. } = self;
+        let mut all = vec![
             show_server(server),
             show_telegram(telegram),
             show_cover(cover),
@@ -43,12 +45,62 @@ impl Snapshot {
                 .quoted("filter_server_errors", relay.filter_server_errors.name()),
             Shown::new("limits")
                 .quoted("client_queue", show_size(limits.client_queue))
-                .quoted("memory", show_size(limits.memory)),
+                .quoted("memory", show_size(limits.memory))
+                .plain("handshakes", limits.handshakes)
+                .plain("new_per_second", limits.new_per_second),
+            show_replay(&self.replay),
+            show_sni_secrets(&self.sni_secrets),
+        ];
+        all.extend(self.policies.iter().map(show_policy));
+        all.extend(self.tables.iter().map(|(name, table)| show_table(name, table)));
+        all.push(
             Shown::new("log")
                 .quoted("level", log.level.as_str().to_ascii_lowercase())
                 .quoted("format", log.format.name())
                 .plain("mask_addresses", log.mask_addresses),
-        ]
+        );
+        all.push(show_admin(admin));
+        all
+    }
+}
+
+fn show_replay(replay: &Replay) -> Shown {
+    let Replay { enabled, capacity, max_age, persist } = replay;
+    let shown = Shown::new("replay").plain("enabled", enabled).plain("capacity", capacity);
+    shown.quoted("max_age", show_duration(*max_age)).plain("persist", persist)
+}
+
+fn show_sni_secrets(secrets: &SniSecrets) -> Shown {
+    let shown = Shown::new("sni_secrets").plain("enabled", secrets.salt.is_some());
+    // The salt is half a secret: nothing of it is shown, not even that it changed.
+    if secrets.salt.is_some() { shown.quoted("salt", "…") } else { shown }
+}
+
+fn show_policy(policy: &Policy) -> Shown {
+    let mut shown = Shown::new("policy");
+    shown.repeated = true;
+    shown = match &policy.rule {
+        Rule::Table { key, table, listed } => {
+            let rule = if *listed { "in_table" } else { "not_in_table" };
+            shown.quoted("rule", rule).quoted("key", key).quoted("table", table)
+        }
+        Rule::MaxConnections { keys, limit } => {
+            shown.quoted("rule", "max_connections").plain("keys", list(keys)).plain("limit", limit)
+        }
+    };
+    match &policy.listeners {
+        Some(listeners) => shown.plain("listeners", list(listeners)),
+        None => shown,
+    }
+}
+
+fn show_table(name: &str, table: &TableSettings) -> Shown {
+    let shown = Shown::new(format!("tables.{name:?}"))
+        .quoted("kind", table.kind.name())
+        .plain("entries", list(&table.entries));
+    match &table.source {
+        Some(source) => shown.quoted("source", source).quoted("refresh", show_duration(table.refresh)),
+        None => shown,
     }
 }
 
@@ -73,6 +125,19 @@ fn show_cover(cover: &Cover) -> Shown {
         .quoted("profile", if *learn { "auto" } else { "off" })
 }
 
+fn show_admin(admin: &Admin) -> Shown {
+    let Admin { socket, http, token_file, seed_metric_names } = admin;
+    let socket = socket.as_ref().map_or_else(|| "off".to_owned(), |path| path.display().to_string());
+    let mut shown = Shown::new("admin").quoted("socket", socket);
+    if let Some(address) = http {
+        shown = shown.quoted("http", address);
+    }
+    if let Some(path) = token_file {
+        shown = shown.quoted("token_file", path.display());
+    }
+    shown.plain("seed_metric_names", seed_metric_names)
+}
+
 fn show_listener(listener: &Listener) -> Shown {
     let mut shown = Shown::new("listen").quoted("name", &listener.name);
     shown.repeated = true;
@@ -89,7 +154,10 @@ fn show_listener(listener: &Listener) -> Shown {
     if let Some(domain) = &listener.domain {
         shown = shown.quoted("domain", domain);
     }
-    shown.plain("max_connections", listener.max_connections)
+    shown
+        .plain("max_connections", listener.max_connections)
+        .quoted("proxy_protocol", listener.proxy_protocol.name())
+        .plain("proxy_protocol_from", list(&listener.proxy_protocol_from))
 }
 
 fn show_telegram(telegram: &Telegram) -> Shown {
@@ -122,8 +190,8 @@ fn show_telegram(telegram: &Telegram) -> Shown {
 }
 
 impl Shown {
-    const fn new(name: &'static str) -> Self {
-        Self { name, repeated: false, entries: Vec::new() }
+    fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), repeated: false, entries: Vec::new() }
     }
 
     fn plain(mut self, key: impl Into<String>, value: impl Display) -> Self {
@@ -139,7 +207,7 @@ impl Shown {
 
 impl Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name;
+        let name = &self.name;
         if self.repeated {
             writeln!(f, "[[{name}]]")?
         } else {

@@ -7,8 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::Uri;
+use ipnet::IpNet;
 use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, SecretKey};
+
+use super::policy::{Policy, TableSettings};
 
 /// One complete, valid set of settings. It never changes: new settings are a new snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +30,18 @@ pub struct Snapshot {
     pub relay: Relay,
     /// Ceilings for what waits in memory.
     pub limits: Limits,
+    /// Which first flights are remembered.
+    pub replay: Replay,
+    /// Secrets that depend on the host name.
+    pub sni_secrets: SniSecrets,
+    /// Rules for proven clients, in order.
+    pub policies: Vec<Policy>,
+    /// The tables of the rules, by name.
+    pub tables: BTreeMap<String, TableSettings>,
     /// What is told, and how.
     pub log: Log,
+    /// How it is watched and told what to do.
+    pub admin: Admin,
 }
 
 /// `[server]`
@@ -63,6 +76,22 @@ pub struct Listener {
     pub domain: Option<HostName>,
     /// Connections to this listener.
     pub max_connections: usize,
+    /// Whether load balancers tell whose connections they pass on.
+    pub proxy_protocol: ProxyProtocol,
+    /// The networks of these load balancers.
+    pub proxy_protocol_from: Vec<IpNet>,
+}
+
+/// Whether load balancers tell whose connections they pass on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProxyProtocol {
+    /// They do not.
+    #[default]
+    Off,
+    /// They may.
+    Optional,
+    /// They always do.
+    Required,
 }
 
 /// Where a listener listens.
@@ -238,6 +267,30 @@ pub struct Limits {
     pub client_queue: usize,
     /// Bytes that may wait for all clients.
     pub memory: usize,
+    /// Connections that may be proving themselves at the same time.
+    pub handshakes: usize,
+    /// New connections a second from one network; 0 sets no limit.
+    pub new_per_second: usize,
+}
+
+/// `[sni_secrets]`
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct SniSecrets {
+    /// What the keys of host names are derived with; `None`: there are none.
+    pub salt: Option<String>,
+}
+
+/// `[replay]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// Whether first flights that came before are refused.
+    pub enabled: bool,
+    /// First flights that are remembered, at most.
+    pub capacity: usize,
+    /// How long each is remembered at least; never less than the whole clock window.
+    pub max_age: Duration,
+    /// Whether they are remembered from one start to the next.
+    pub persist: bool,
 }
 
 /// `[log]`
@@ -251,6 +304,19 @@ pub struct Log {
     pub mask_addresses: bool,
 }
 
+/// `[admin]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// The control socket; `None` when it is off.
+    pub socket: Option<PathBuf>,
+    /// Where the same is served over TCP; port 0 lets the system choose.
+    pub http: Option<SocketAddr>,
+    /// The file with the token; always there when `http` is not a loopback address.
+    pub token_file: Option<PathBuf>,
+    /// Whether metrics also have the seed's names.
+    pub seed_metric_names: bool,
+}
+
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -258,6 +324,11 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl Admin {
+    /// Nothing is open.
+    pub const OFF: Self = Self { socket: None, http: None, token_file: None, seed_metric_names: false };
 }
 
 impl Protocols {
@@ -331,7 +402,31 @@ impl fmt::Debug for Listener {
             .field("protocols", &self.protocols)
             .field("domain", &self.domain)
             .field("max_connections", &self.max_connections)
+            .field("proxy_protocol", &self.proxy_protocol)
+            .field("proxy_protocol_from", &self.proxy_protocol_from)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SniSecrets {
+    /// Whether there is a salt, which is half a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SniSecrets").field("enabled", &self.salt.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl ProxyProtocol {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Optional, Self::Required];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Optional => "optional",
+            Self::Required => "required",
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reads the tables of a file key by key, and goes on after what is wrong.
 
+use std::borrow::Cow;
 use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
@@ -46,7 +47,7 @@ impl<T> Given<T> {
 /// A table of the file, or one that is not there.
 #[derive(Debug)]
 pub(super) struct Table<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     keys: Option<&'a DeTable<'a>>,
     span: Option<Range<usize>>,
 }
@@ -56,7 +57,7 @@ impl<'a> Table<'a> {
     pub(super) fn in_root(root: &'a DeTable<'a>, name: &'a str) -> Self {
         let found = root.get_key_value(name);
         Self {
-            name,
+            name: Cow::Borrowed(name),
             keys: found.and_then(|(_, value)| value.get_ref().as_table()),
             span: found.map(|(key, _)| key.span()),
         }
@@ -64,7 +65,7 @@ impl<'a> Table<'a> {
 
     /// A table that is not there.
     pub(super) const fn absent(name: &'a str) -> Self {
-        Self { name, keys: None, span: None }
+        Self { name: Cow::Borrowed(name), keys: None, span: None }
     }
 
     /// The tables of an array in the root.
@@ -73,8 +74,32 @@ impl<'a> Table<'a> {
         elements
             .into_iter()
             .flatten()
-            .map(|element| Self { name, keys: element.get_ref().as_table(), span: Some(element.span()) })
+            .map(|element| Self {
+                name: Cow::Borrowed(name),
+                keys: element.get_ref().as_table(),
+                span: Some(element.span()),
+            })
             .collect()
+    }
+
+    /// The tables below a table of the root, whose names the operator chooses. Anything else that stands there is told as
+    /// wrong by the check of the keys.
+    pub(super) fn children(root: &'a DeTable<'a>, name: &str) -> Vec<(Spanned<&'a str>, Self)> {
+        let parent = root.get(name).and_then(|value| value.get_ref().as_table());
+        let children = parent.into_iter().flatten().filter_map(|(key, value)| {
+            let table = Self {
+                name: Cow::Owned(format!("{name}.{}", key.get_ref())),
+                keys: Some(value.get_ref().as_table()?),
+                span: Some(key.span()),
+            };
+            Some((Spanned::new(key.span(), key.get_ref().as_ref()), table))
+        });
+        children.collect()
+    }
+
+    /// What it is called in messages.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where the table begins.

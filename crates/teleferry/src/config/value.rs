@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use hyper::Uri;
 use hyper::http::uri::Scheme;
-use jiff::SignedDuration;
 use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, Secret, SecretKey, is_public_secret, is_public_tag};
 
@@ -199,6 +199,17 @@ fn cover_host_and_port(text: &str, wrong: impl Fn() -> Wrong) -> Result<CoverHos
     Ok(CoverHost { host: host.to_owned(), port })
 }
 
+/// An address for tools of the operator.
+pub(super) fn admin_address(text: &str) -> Result<SocketAddr, Wrong> {
+    text.parse().map_err(|_| {
+        let wrong = Wrong::new("is no address to listen on");
+        match text.parse::<u16>() {
+            Ok(port) => wrong.help(format!("write \"127.0.0.1:{port}\"")),
+            Err(_) => wrong.help("the forms are \"IP:PORT\" and \"[IPv6]:PORT\""),
+        }
+    })
+}
+
 /// A host for links: a name, or an address without brackets.
 pub(super) fn public_host(text: &str) -> Result<String, Wrong> {
     if text.parse::<IpAddr>().is_ok() {
@@ -325,9 +336,12 @@ pub(super) fn nearest<'a>(text: &str, words: impl Iterator<Item = &'a str>) -> O
 
 /// A length of time such as "90s", "5m" or "1h30m", within bounds.
 pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Wrong> {
-    let parsed: SignedDuration = text.parse().map_err(|_| {
+    // A day is 24 hours here, wherever the clocks change.
+    let parsed: Option<SignedDuration> =
+        text.parse::<Span>().ok().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    let parsed = parsed.ok_or_else(|| {
         Wrong::new("is no length of time")
-            .help("write a number and a unit, such as \"30s\", \"5m\" or \"1h\"")
+            .help("write a number and a unit, such as \"30s\", \"5m\", \"1h\" or \"7d\"")
     })?;
     Duration::try_from(parsed).ok().filter(|parsed| range.contains(parsed)).ok_or_else(|| {
         Wrong::new(format!(
@@ -340,6 +354,10 @@ pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<D
 
 /// A length of time as it is written in the file.
 pub(crate) fn show_duration(duration: Duration) -> String {
+    const DAY: Duration = Duration::from_hours(24);
+    if duration >= DAY && duration.as_nanos().is_multiple_of(DAY.as_nanos()) {
+        return format!("{}d", duration.as_secs() / DAY.as_secs());
+    }
     SpanPrinter::new()
         .designator(Designator::Compact)
         .spacing(Spacing::None)
@@ -367,7 +385,15 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["", "5", "five minutes", "1d", "s"] {
+        let range = range.start().to_owned()..=Duration::from_hours(24 * 30);
+        for (text, hours, shown) in
+            [("7d", 168, "7d"), ("1d12h", 36, "36h"), ("1w", 168, "7d"), ("24h", 24, "1d")]
+        {
+            let read = duration(text, &range);
+            assert_eq!(read, Ok(Duration::from_hours(hours)), "{text}");
+            assert_eq!(read.map(show_duration).as_deref(), Ok(shown));
+        }
+        for text in ["", "5", "five minutes", "1 month", "s"] {
             assert_eq!(duration(text, &range).expect_err(text).message, "is no length of time", "{text}");
         }
     }

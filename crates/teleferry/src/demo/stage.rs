@@ -15,9 +15,9 @@ use tokio::net::TcpStream;
 
 use super::PATIENCE;
 use crate::config::{
-    AddressPreference, Cover, CoverHost, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log,
-    LogFormat, Mode, NamedSecret, Protocols, Relay, Server as ServerSettings, Snapshot,
-    Telegram as TelegramSettings,
+    AddressPreference, Admin, Cover, CoverHost, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log,
+    LogFormat, Mode, NamedSecret, Protocols, ProxyProtocol, Relay, Replay, Server as ServerSettings,
+    Snapshot, SniSecrets, Telegram as TelegramSettings,
 };
 use crate::entropy;
 use crate::server::Server;
@@ -142,7 +142,7 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
     Ok(Snapshot {
         server: ServerSettings {
             workers: 0,
-            state_dir: "/nonexistent".into(),
+            state_dir: "/dev/null/nowhere".into(),
             public_host: None,
             max_connections: 1000,
             drain: Duration::ZERO,
@@ -155,6 +155,8 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
             protocols: Protocols::ALL,
             domain: Some(domain),
             max_connections: 1000,
+            proxy_protocol: ProxyProtocol::Off,
+            proxy_protocol_from: Vec::new(),
         }],
         telegram: TelegramSettings {
             mode: Mode::Direct,
@@ -178,6 +180,12 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
         },
         relay: Relay { idle_timeout: minute, ..Relay::default() },
         limits: Limits::default(),
+        // It leaves nothing behind.
+        replay: Replay { persist: false, ..Replay::default() },
+        sni_secrets: SniSecrets::default(),
+        policies: Vec::new(),
+        tables: BTreeMap::new(),
         log: Log { level: tracing::Level::ERROR, format: LogFormat::Text, mask_addresses: true },
+        admin: Admin::OFF,
     })
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use teleferry_proto::accept::Stranger;
 use teleferry_proto::transport::Framing;
 
+use super::histogram::{Histogram, Scale, Spread};
 use super::reason::{CloseReason, Kind, Side};
 
 /// How a proven client speaks.
@@ -58,7 +59,9 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
-    pub(super) fn get(&self) -> u64 {
+    /// What was counted so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
@@ -98,6 +101,8 @@ pub struct ListenerCounters {
     pub from_visitor: Counter,
     /// Bytes from the cover site to visitors.
     pub to_visitor: Counter,
+    /// How long sessions lived.
+    pub lifetime: Histogram,
     protocols: [Counter; Protocol::ALL.len()],
     strangers: [Counter; Stranger::ALL.len()],
     closed: [Counter; REASONS],
@@ -121,6 +126,7 @@ impl Default for ListenerCounters {
             dc_silent: Counter::default(),
             from_visitor: Counter::default(),
             to_visitor: Counter::default(),
+            lifetime: Histogram::new(&Scale::LIFETIME),
             protocols: Default::default(),
             strangers: Default::default(),
             closed: std::array::from_fn(|_| Counter::default()),
@@ -146,7 +152,7 @@ impl ListenerCounters {
 }
 
 /// The counters of a listener, summed over its shards. Lists hold only what happened.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Counts {
     /// Connections accepted.
     pub accepted: u64,
@@ -186,6 +192,8 @@ pub struct Counts {
     pub from_visitor: u64,
     /// Bytes from the cover site to visitors.
     pub to_visitor: u64,
+    /// How long sessions lived, in seconds.
+    pub lifetime: Spread,
 }
 
 impl Counts {
@@ -213,6 +221,7 @@ impl Counts {
         sum_into(&mut self.clients, Protocol::ALL.map(Protocol::label), &shard.protocols);
         sum_into(&mut self.strangers, Stranger::ALL.map(Stranger::label), &shard.strangers);
         sum_into(&mut self.closed, CloseReason::all().map(|reason| reason.to_string()), &shard.closed);
+        self.lifetime.add(&shard.lifetime);
         self.open = self.accepted.saturating_sub(self.closed.values().sum());
     }
 }

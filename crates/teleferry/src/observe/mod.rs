@@ -2,13 +2,21 @@
 //! address.
 
 mod counters;
+mod histogram;
 mod links;
+mod process;
 mod reason;
 mod redact;
+mod reloads;
+mod shards;
 mod throttle;
 
-pub use counters::{Counts, ListenerCounters, Protocol};
+pub use counters::{Counter, Counts, ListenerCounters, Protocol};
+pub use histogram::{Histogram, Scale, Spread};
 pub use links::{LinkCounters, LinkCounts};
+pub use process::ProcessReading;
 pub use reason::{CloseReason, Kind, Side};
 pub(crate) use redact::Masked;
+pub use reloads::{ReloadCounts, Reloads};
+pub use shards::{DcCounters, LinkGauge, ShardCounters, Stage};
 pub(crate) use throttle::Throttle;

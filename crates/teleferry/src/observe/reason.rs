@@ -46,6 +46,8 @@ pub enum Kind {
     Memory,
     /// Too much waits for a client that does not read.
     Queue,
+    /// Proven by a new TLS hello, but the 64-byte header inside came before.
+    Replay,
     /// The connection broke.
     Reset,
     /// Took the first request and answered nothing.
@@ -99,7 +101,12 @@ impl CloseReason {
             (self.side, self.kind),
             (
                 Side::Client,
-                Kind::FrameLength | Kind::FramePadding | Kind::HeaderTag | Kind::TlsAlert | Kind::TlsRecord
+                Kind::FrameLength
+                    | Kind::FramePadding
+                    | Kind::HeaderTag
+                    | Kind::Replay
+                    | Kind::TlsAlert
+                    | Kind::TlsRecord
             )
         )
     }
@@ -139,7 +146,7 @@ impl Side {
 
 impl Kind {
     /// Every kind, in the order of the enumeration.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Closed,
         Self::DcUnknown,
         Self::Drained,
@@ -154,6 +161,7 @@ impl Kind {
         Self::Loop,
         Self::Memory,
         Self::Queue,
+        Self::Replay,
         Self::Reset,
         Self::Silent,
         Self::TlsAlert,
@@ -179,6 +187,7 @@ impl Kind {
             Self::Loop => "loop",
             Self::Memory => "memory",
             Self::Queue => "queue",
+            Self::Replay => "replay",
             Self::Reset => "reset",
             Self::Silent => "silent",
             Self::TlsAlert => "tls_alert",

@@ -49,9 +49,10 @@ impl Rebuild {
             .follow(&before.snapshot, &snapshot, own)
             .map_err(|error| ReloadError::Open(error.into()))?;
         let known = self.follow(&snapshot).map_err(ReloadError::Thread)?.or_else(|| before.known.clone());
-        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site));
 
         server.shared.follow(&snapshot);
+        let gate = &server.shared.gate;
+        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site, gate));
         self.open_accounts(&server.registry, shards, &snapshot);
         self.addresses = plan.addresses;
         server.published.store(Arc::new(self.publish(&settings)));

@@ -9,6 +9,7 @@ use crate::backend::{Book, Endpoints};
 use crate::client::Door;
 use crate::config::{Listener, Snapshot};
 use crate::cover;
+use crate::gate::{Gate, Policy};
 use crate::listen::Ceiling;
 use crate::net::Memory;
 use crate::telegram::Known;
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) memory: Arc<Memory>,
     /// The ceiling over all listeners.
     pub(crate) ceiling: Ceiling,
+    /// Whom it knows, and what it counts.
+    pub(crate) gate: Arc<Gate>,
 }
 
 /// The settings and what follows from them. It never changes: a reload makes a new one, and every shard takes it up.
@@ -46,25 +49,29 @@ pub(crate) struct Settings {
 pub(crate) struct Rules {
     /// What it asks of them.
     pub(crate) door: Door,
+    /// The operator's rules.
+    pub(crate) policy: Policy,
     /// What middle proxies are told with their messages.
     pub(crate) ad_tag: Option<AdTag>,
 }
 
 impl Shared {
     /// Shared by so many shards.
-    pub(super) fn new(shards: usize, snapshot: &Snapshot) -> Self {
+    pub(super) fn new(shards: usize, snapshot: &Arc<Snapshot>) -> Self {
         Self {
             shards,
             endpoints: Endpoints::default(),
             memory: Arc::new(Memory::new(snapshot.limits.memory)),
             ceiling: Ceiling::new(snapshot.server.max_connections),
+            gate: Arc::new(Gate::new(snapshot)),
         }
     }
 
-    /// Takes up new limits.
-    pub(super) fn follow(&self, snapshot: &Snapshot) {
+    /// Takes up new settings. Their tables have to be there before the rules that ask them.
+    pub(super) fn follow(&self, snapshot: &Arc<Snapshot>) {
         self.memory.limit_to(snapshot.limits.memory);
         self.ceiling.limit_to(snapshot.server.max_connections);
+        self.gate.follow(snapshot);
     }
 }
 
@@ -74,9 +81,14 @@ impl Settings {
         snapshot: Arc<Snapshot>,
         known: Option<watch::Receiver<Arc<Known>>>,
         cover: cover::Site,
+        gate: &Gate,
     ) -> Self {
         let rules = |listener: &Listener| {
-            Arc::new(Rules { door: Door::new(listener, &snapshot.handshake), ad_tag: listener.ad_tag })
+            Arc::new(Rules {
+                door: Door::new(listener, &snapshot),
+                policy: Policy::new(&snapshot, &listener.name, &gate.tables),
+                ad_tag: listener.ad_tag,
+            })
         };
         Self {
             book: Book::new(&snapshot.telegram),

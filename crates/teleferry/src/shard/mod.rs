@@ -23,7 +23,7 @@ use crate::config::Snapshot;
 use crate::cover;
 use crate::listen::Ceiling;
 use crate::net::Pipes;
-use crate::observe::{LinkCounters, Throttle};
+use crate::observe::{LinkCounters, ShardCounters, Throttle};
 use crate::server::{Settings, Shared};
 use crate::sys;
 use listeners::Listeners;
@@ -86,7 +86,7 @@ pub(crate) struct Shard {
     listeners: Listeners,
     /// Its number, from 0.
     number: usize,
-    links: Arc<LinkCounters>,
+    counters: Arc<ShardCounters>,
     sweep: Rc<Sweep>,
     scratch: RefCell<Box<[u8]>>,
     workbench: RefCell<Workbench>,
@@ -152,14 +152,14 @@ impl Shard {
         settings: Arc<Settings>,
         phase: watch::Receiver<Phase>,
         number: usize,
-        links: Arc<LinkCounters>,
+        counters: Arc<ShardCounters>,
     ) -> Self {
         Self {
             pools: Pools::new(number, shared.shards),
             settings: RefCell::new(settings),
             listeners: Listeners::default(),
             number,
-            links,
+            counters,
             shared,
             throttles: Throttles::default(),
             health: Health::default(),
@@ -227,7 +227,12 @@ impl Shard {
 
     /// What the shard's links count.
     pub(crate) fn links(&self) -> &LinkCounters {
-        &self.links
+        &self.counters.links
+    }
+
+    /// What the shard counts as a whole.
+    pub(crate) const fn counters(&self) -> &Arc<ShardCounters> {
+        &self.counters
     }
 
     /// The shard's pipes for bulk.
@@ -260,6 +265,13 @@ impl Shard {
     pub(crate) fn alive(self: &Rc<Self>) -> Alive {
         self.live.count.set(self.live.count.get() + 1);
         Alive(Rc::clone(self))
+    }
+}
+
+impl Alive {
+    /// The shard on which it lives.
+    pub(crate) const fn shard(&self) -> &Rc<Shard> {
+        &self.0
     }
 }
 

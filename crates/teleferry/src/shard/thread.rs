@@ -13,7 +13,7 @@ use super::sweep::TICK;
 use super::{Layout, Phase, Shard};
 use crate::clock;
 use crate::entropy;
-use crate::observe::LinkCounters;
+use crate::observe::ShardCounters;
 use crate::server::Shared;
 
 /// What a shard is given when it begins.
@@ -25,8 +25,8 @@ pub(crate) struct Seat {
     pub(crate) layout: Layout,
     /// What it is to be like later.
     pub(crate) layouts: mpsc::UnboundedReceiver<Layout>,
-    /// The counters of its links.
-    pub(crate) links: Arc<LinkCounters>,
+    /// What it counts as a whole.
+    pub(crate) counters: Arc<ShardCounters>,
 }
 
 /// Starts a shard's thread. It ends once the server stops and its connections are gone.
@@ -49,9 +49,9 @@ pub(crate) fn start(
 
 async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
     entropy::warm_up();
-    let Seat { number, layout, mut layouts, links } = seat;
+    let Seat { number, layout, mut layouts, counters } = seat;
     let settings = Arc::clone(&layout.settings);
-    let shard = Rc::new(Shard::new(shared, settings, phase.clone(), number, links));
+    let shard = Rc::new(Shard::new(shared, settings, phase.clone(), number, counters));
     shard.take_up(layout).await;
     let ticking = tokio::task::spawn_local(tick(Rc::clone(&shard)));
     let mut stopping = shard.stopping();
@@ -86,6 +86,7 @@ async fn tick(shard: Rc<Shard>) {
         shard.sweep.tick(now.duration_since(start));
         shard.pools.tick(&shard, now);
         shard.tidy();
+        shard.counters().beat(now);
     }
 }
 

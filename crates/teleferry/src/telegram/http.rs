@@ -26,7 +26,7 @@ use crate::config::Telegram;
 use crate::net::dial;
 
 /// The network. Redirects are not followed: Telegram has none, and where one leads is not for others to say.
-pub(super) struct Http {
+pub(crate) struct Http {
     /// Whom to believe. Read again for each fetch: between two of them an hour passes in which it would only take memory.
     roots: Box<dyn Fn() -> RootCertStore>,
     /// For each address that is tried.
@@ -38,7 +38,7 @@ pub(super) struct Http {
 /// Why nothing was fetched.
 #[derive(Debug)]
 #[non_exhaustive]
-pub(super) enum FetchError {
+pub(crate) enum FetchError {
     /// No address of the host can be connected to.
     Connect(io::Error),
     /// What came is not HTTP, or ended early.
@@ -59,7 +59,7 @@ pub(super) enum FetchError {
 
 impl Http {
     /// Asks nobody yet.
-    pub(super) fn new(settings: &Telegram) -> Self {
+    pub(crate) fn new(settings: &Telegram) -> Self {
         Self {
             roots: Box::new(trust::roots),
             connect_timeout: settings.connect_timeout,

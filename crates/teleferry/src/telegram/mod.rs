@@ -16,4 +16,6 @@ mod source;
 mod trust;
 
 pub use feed::Feed;
+pub(crate) use http::Http;
 pub use known::Known;
+pub(crate) use source::Source;

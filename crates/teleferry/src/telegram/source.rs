@@ -7,7 +7,7 @@ use hyper::Uri;
 use super::http::FetchError;
 
 /// Everything that is asked of the network.
-pub(super) trait Source {
+pub(crate) trait Source {
     /// Fetches what is published at `url`, up to `limit` bytes, over connections of one family when it is given.
     async fn get(&self, url: &Uri, limit: usize, family: Option<Family>) -> Result<Fetched, FetchError>;
 
@@ -17,16 +17,16 @@ pub(super) trait Source {
 
 /// What was fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fetched {
+pub(crate) struct Fetched {
     /// The body of the answer.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// Seconds that our clock is ahead of the server's, if it told its time.
-    pub(super) clock_offset: Option<i64>,
+    pub(crate) clock_offset: Option<i64>,
 }
 
 /// A version of IP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
+pub(crate) enum Family {
     /// IPv4
     V4,
     /// IPv6
@@ -35,7 +35,7 @@ pub(super) enum Family {
 
 impl Family {
     /// Whether an address belongs to it.
-    pub(super) const fn has(self, ip: IpAddr) -> bool {
+    pub(crate) const fn has(self, ip: IpAddr) -> bool {
         match self {
             Self::V4 => ip.is_ipv4(),
             Self::V6 => ip.is_ipv6(),
@@ -43,7 +43,7 @@ impl Family {
     }
 
     /// What it is called.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::V4 => "IPv4",
             Self::V6 => "IPv6",

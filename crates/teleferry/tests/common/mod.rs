@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use teleferry::config::{
-    Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret,
-    Protocols, Relay, Snapshot, Telegram as TelegramSettings,
+    Admin, Cover, CoverTarget, Handshake, Limits, ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret,
+    Protocols, ProxyProtocol, Relay, Replay, Snapshot, SniSecrets, Telegram as TelegramSettings,
 };
 use teleferry::observe::{Counts, LinkCounts};
 use teleferry::server::Server;
@@ -58,7 +58,7 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
     Snapshot {
         server: teleferry::config::Server {
             workers: 2,
-            state_dir: PathBuf::from("/nonexistent"),
+            state_dir: PathBuf::from("/dev/null/nowhere"),
             public_host: None,
             max_connections: 10_000,
             drain: minute,
@@ -79,7 +79,12 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
         },
         relay: Relay::default(),
         limits: Limits::default(),
+        replay: Replay::default(),
+        sni_secrets: SniSecrets::default(),
+        policies: Vec::new(),
+        tables: BTreeMap::new(),
         log: Log { level: tracing::Level::INFO, format: LogFormat::Text, mask_addresses: true },
+        admin: Admin::OFF,
     }
 }
 
@@ -93,6 +98,8 @@ pub(crate) fn listener(name: &str) -> Listener {
         protocols: Protocols::ALL,
         domain: Some(HostName::new(DOMAIN).expect("a name")),
         max_connections: 10_000,
+        proxy_protocol: ProxyProtocol::Off,
+        proxy_protocol_from: Vec::new(),
     }
 }
 

@@ -94,8 +94,75 @@ const ROWS: &[Row] = &[
     row("log", "level", ["\"warn\"", "\"debug\""]),
     row("log", "format", ["\"json\"", "\"text\""]),
     row("log", "mask_addresses", ["false", "true"]),
+    row("admin", "socket", ["\"a.sock\"", "\"off\""]),
+    row("admin", "http", ["\"127.0.0.1:9180\"", "\"127.0.0.1:9181\""]),
+    row("admin", "token_file", ["\"a.txt\"", "\"b.txt\""]),
+    row("admin", "seed_metric_names", ["true", "false"]),
     row("limits", "client_queue", ["\"1MiB\"", "\"2MiB\""]),
     row("limits", "memory", ["\"64MiB\"", "\"65MiB\""]),
+    row("limits", "handshakes", ["100", "200"]),
+    row("limits", "new_per_second", ["100000", "200000"]),
+    listener("proxy_protocol", ["\"optional\"", "\"required\""], "proxy_protocol"),
+    listener("proxy_protocol_from", ["[\"192.0.2.1\"]", "[]"], "proxy_protocol_from"),
+    row("replay", "enabled", ["false", "true"]),
+    row("replay", "capacity", ["1000", "2000"]),
+    row("replay", "max_age", ["\"3d\"", "\"4d\""]),
+    row("replay", "persist", ["false", "true"]),
+    row("sni_secrets", "enabled", ["true", "false"]),
+    row("sni_secrets", "salt", ["\"one salt\"", "\"another salt\""]),
+    policy("rule", ["\"not_in_table\"", "\"in_table\""]),
+    policy("key", ["\"client_ipv4\"", "\"client_ipv4/24\""]),
+    policy("table", ["\"second\"", "\"first\""]),
+    policy("keys", ["\"secret\"", "[\"listener\", \"client_ip\"]"]),
+    policy("limit", ["20", "30"]),
+    policy("listeners", ["\"edited\"", "[\"edited\", \"stays\"]"]),
+    table("kind", ["\"domain\"", "\"network\""], "kind"),
+    table("entries", ["[\"10.0.0.0/8\"]", "[\"10.0.0.1\"]"], "entries"),
+    table("source", ["\"a.txt\"", "\"b.txt\""], "source"),
+    table("refresh", ["\"1h\"", "\"2h\""], "refresh"),
+];
+
+/// A key of the one rule.
+const fn policy(key: &'static str, values: [&'static str; 2]) -> Row {
+    Row { section: "policy", key, values, told: "policy: 1 rule" }
+}
+
+/// A key of a table that no rule asks.
+const fn table(key: &'static str, values: [&'static str; 2], told: &'static str) -> Row {
+    Row { section: "tables", key, values, told }
+}
+
+/// The listener that stays, and the tables of the rule.
+const REST: &str = r#"
+[[listen]]
+name = "stays"
+address = "127.0.0.1:0"
+secret = "7369787465656e2062797465732e2e2e"
+protocols = ["tls", "secure", "classic"]
+domain = "www.example.com"
+[tables.first]
+kind = "network"
+entries = "127.0.0.0/8"
+[tables.second]
+kind = "network"
+entries = "127.0.0.1"
+"#;
+
+/// Every section that has rows, with its heading.
+const HEADINGS: [(&str, &str); 13] = [
+    ("server", "[server]"),
+    ("telegram", "[telegram]"),
+    ("cover", "[cover]"),
+    ("handshake", "[handshake]"),
+    ("relay", "[relay]"),
+    ("limits", "[limits]"),
+    ("log", "[log]"),
+    ("admin", "[admin]"),
+    ("replay", "[replay]"),
+    ("sni_secrets", "[sni_secrets]"),
+    ("policy", "[[policy]]"),
+    ("tables", "[tables.third]"),
+    ("listen", "[[listen]]"),
 ];
 
 /// A file whose keys can be changed one by one.
@@ -115,6 +182,7 @@ impl File {
             ("secret", "\"7369787465656e2062797465732e2e2e\""),
             ("protocols", "[\"tls\", \"secure\", \"classic\"]"),
             ("domain", "\"www.example.com\""),
+            ("proxy_protocol_from", "[\"192.0.2.0/24\"]"),
         ] {
             file.set("listen", key, value);
         }
@@ -126,6 +194,11 @@ impl File {
         }
         file.set("telegram", "dc", &format!("{{ {} }}", addresses.trim_end_matches(", ")));
         file.set("telegram", "ip_lookup", "[]");
+        file.set("sni_secrets", "salt", "\"a salt\"");
+        file.set("policy", "rule", "\"in_table\"");
+        file.set("policy", "key", "\"client_ip\"");
+        file.set("policy", "table", "\"first\"");
+        file.set("tables", "kind", "\"network\"");
         let server = stage.telegram.config_server().expect("it has one");
         for (key, item) in [
             ("proxy_secret_url", Item::Secret),
@@ -145,14 +218,26 @@ impl File {
         self.0.remove(&format!("{section}.{key}"));
     }
 
+    /// Takes out and adds what a row's key cannot be with or without.
+    fn make_room_for(&mut self, row: &Row) {
+        match (row.section, row.key) {
+            ("listen", "secret_file") => self.unset("listen", "secret"),
+            ("policy", "keys" | "limit") => {
+                self.unset("policy", "key");
+                self.unset("policy", "table");
+                self.set("policy", "rule", "\"max_connections\"");
+                self.set("policy", "keys", "\"listener\"");
+                self.set("policy", "limit", "10");
+            }
+            ("tables", "refresh") => self.set("tables", "source", "\"a.txt\""),
+            _ => {}
+        }
+    }
+
     fn load(&self, directory: &Path) -> Snapshot {
         let mut text = String::new();
-        for section in ["server", "telegram", "cover", "handshake", "relay", "limits", "log", "listen"] {
-            let _ = if section == "listen" {
-                writeln!(text, "[[listen]]")
-            } else {
-                writeln!(text, "[{section}]")
-            };
+        for (section, heading) in HEADINGS {
+            let _ = writeln!(text, "{heading}");
             for (key, value) in self
                 .0
                 .iter()
@@ -161,7 +246,7 @@ impl File {
                 let _ = writeln!(text, "{key} = {value}");
             }
         }
-        text.push_str("[[listen]]\nname = \"stays\"\naddress = \"127.0.0.1:0\"\nsecret = \"7369787465656e2062797465732e2e2e\"\nprotocols = [\"tls\", \"secure\", \"classic\"]\ndomain = \"www.example.com\"\n");
+        text.push_str(REST);
         let path = directory.join("teleferry.toml");
         std::fs::write(&path, text).expect("written");
         config::load(&path, &Overrides::default(), &directory.join("state")).expect("a valid file")
@@ -207,9 +292,7 @@ async fn every_key_is_taken_up_or_told_to_need_a_restart_and_nobody_is_dropped()
 /// Gives a key two values, one after the other, takes it out of the file, and goes back to the beginning.
 async fn try_row(row: &Row, base: &File, directory: &TempDir, server: &Server) {
     let mut file = base.clone();
-    if row.key == "secret_file" {
-        file.unset("listen", "secret");
-    }
+    file.make_room_for(row);
     if row.key == "only_domains" {
         file.set("cover", "target", "\"sni\"");
     }
@@ -221,8 +304,14 @@ async fn try_row(row: &Row, base: &File, directory: &TempDir, server: &Server) {
     if row.key == "only_domains" {
         file.unset("cover", "target");
     }
-    // A listener has to have an address and a secret, and the cover domain comes with fake TLS.
-    if row.section != "listen" || !matches!(row.key, "address" | "secret" | "secret_file" | "domain") {
+    // A listener has to have an address and a secret, the cover domain comes with fake TLS, and a rule is a whole.
+    let needed = match row.section {
+        "listen" => matches!(row.key, "address" | "secret" | "secret_file" | "domain"),
+        "policy" => row.key != "listeners",
+        "tables" => row.key == "kind",
+        _ => false,
+    };
+    if !needed {
         step(row, &file, directory, server).await;
     }
     soon(server.reload(base.load(directory.path()))).await.expect("back to the beginning");

@@ -61,6 +61,14 @@ impl Endpoints {
         self.lock().retain(|address, _| published(address));
     }
 
+    /// Those whose last attempts failed, with how many in a row.
+    pub(crate) fn failing(&self) -> Vec<(SocketAddr, u32)> {
+        let mut failing: Vec<_> =
+            self.lock().iter().map(|(address, failing)| (*address, failing.failures)).collect();
+        failing.sort_unstable();
+        failing
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Failing>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

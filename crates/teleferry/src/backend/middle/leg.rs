@@ -74,8 +74,11 @@ impl MiddleLeg {
         let memory = &shard.shared.memory;
         let until = now + patience.min(connect_timeout);
         let listener = Rc::clone(passenger.listener);
+        // The low half counts on from zero when it is full.
+        let begun = shard.counters().millis(now) as u32;
+        let client = passenger.introduce(shard);
         let leg = Self {
-            port: Rc::new(Port::new(passenger.introduce(shard), listener, down, until, memory.part())),
+            port: Rc::new(Port::new(client, listener, down, begun, until, memory.part())),
             collector: Collector::new(framing),
             held: memory.part(),
         };

@@ -6,13 +6,16 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use teleferry_proto::dc::DcId;
 use teleferry_proto::middle::{Client, DownReason, Middle, SendError};
 use teleferry_proto::rpc::ConnId;
 
 use super::port::{Message, Port};
+use crate::observe::{LinkGauge, ShardCounters};
 
 /// Bytes that may wait on a link before its clients are not read from.
 const FULL: usize = 1 << 20;
@@ -24,6 +27,8 @@ const PROVEN_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Link {
     endpoint: SocketAddr,
+    gauge: Arc<LinkGauge>,
+    counters: Arc<ShardCounters>,
     begun: Instant,
     /// When it became ready; its middle proxy took the handshake then.
     ready: Cell<Option<Instant>>,
@@ -60,9 +65,11 @@ pub(super) enum Cause {
 
 impl Link {
     /// A link that is to be made.
-    pub(super) fn new(endpoint: SocketAddr, now: Instant) -> Self {
+    pub(super) fn new(dc: DcId, endpoint: SocketAddr, counters: &Arc<ShardCounters>, now: Instant) -> Self {
         Self {
             endpoint,
+            gauge: counters.link(dc.get(), endpoint),
+            counters: Arc::clone(counters),
             begun: now,
             ready: Cell::new(None),
             useful: Cell::new(false),
@@ -79,6 +86,11 @@ impl Link {
     /// The middle proxy's address.
     pub(super) const fn endpoint(&self) -> SocketAddr {
         self.endpoint
+    }
+
+    /// Says to those who watch from outside how it stands.
+    pub(super) fn tell(&self) {
+        self.gauge.set(self.takes_clients(), self.is_suspect(), self.clients());
     }
 
     /// When it was begun.
@@ -160,6 +172,7 @@ impl Link {
     ) -> Result<(), SendError> {
         let mut machine = self.machine.borrow_mut();
         machine.as_mut().ok_or(SendError::NotReady)?.send(now, conn, message, quick_ack)?;
+        self.counters.messages.observe(message.len() as u64);
         self.wake();
         Ok(())
     }

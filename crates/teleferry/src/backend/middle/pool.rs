@@ -64,7 +64,7 @@ impl Pool {
     }
 
     /// The data centre's id as it is published.
-    pub(super) const fn dc(&self) -> DcId {
+    pub(crate) const fn dc(&self) -> DcId {
         self.dc
     }
 
@@ -119,6 +119,7 @@ impl Pool {
         self.grow(shard, now);
         self.shrink(shard, now);
         for link in &*self.links.borrow() {
+            link.tell();
             if link.is_proven(now) {
                 shard.shared.endpoints.proven(link.endpoint());
             }
@@ -185,7 +186,7 @@ impl Pool {
         let wanted = missing + usize::from(missing == 0 && self.is_stuck(now));
         for _ in 0..wanted {
             let Some(endpoint) = self.next_endpoint(shard, now) else { break };
-            let link = Rc::new(Link::new(endpoint, now));
+            let link = Rc::new(Link::new(self.dc, endpoint, shard.counters(), now));
             self.links.borrow_mut().push(Rc::clone(&link));
             spawn_local(drive(Rc::clone(shard), Rc::clone(self), link));
         }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use teleferry_proto::cipher::CtrStream;
 use teleferry_proto::downlink::noop_len;
@@ -16,7 +16,7 @@ use teleferry_proto::transport::Framing;
 use super::link::Link;
 use crate::config::ErrorFilter;
 use crate::net::{ClientSide, Held};
-use crate::observe::{CloseReason, Kind, ListenerCounters};
+use crate::observe::{CloseReason, Kind, ListenerCounters, ShardCounters};
 use crate::shard::{Listener, Moment};
 
 /// The shortest message, in bytes; what is shorter is an error.
@@ -33,6 +33,8 @@ pub(super) struct Port {
     client: Client,
     listener: Rc<Listener>,
     place: RefCell<Place>,
+    /// When its client had proven itself, in milliseconds of the shard's counting; it goes round every 49 days.
+    begun: u32,
     /// `None` once the session has gone.
     down: RefCell<Option<Down>>,
     /// Something came from Telegram, and when it last did.
@@ -94,6 +96,7 @@ impl Port {
         client: Client,
         listener: Rc<Listener>,
         down: Down,
+        begun: u32,
         until: Instant,
         held: Held,
     ) -> Self {
@@ -102,6 +105,7 @@ impl Port {
         Self {
             client,
             listener,
+            begun,
             place: RefCell::new(Place::Waiting(waiting)),
             down: RefCell::new(Some(down)),
             heard: Cell::new(None),
@@ -176,6 +180,12 @@ impl Port {
             }
             _ => Poll::Ready(Ok(())),
         }
+    }
+
+    /// How long it has waited, as long as nothing came from Telegram.
+    pub(super) fn unanswered(&self, shard: &ShardCounters, now: Instant) -> Option<Duration> {
+        let waited = (shard.millis(now) as u32).wrapping_sub(self.begun);
+        self.heard.get().is_none().then(|| Duration::from_millis(waited.into()))
     }
 
     /// When something last came from Telegram.

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use super::link::{Cause, Link};
 use super::pool::Pool;
 use crate::clock;
 use crate::net::Held;
-use crate::observe::{CloseReason, Kind};
+use crate::observe::{CloseReason, DcCounters, Kind, Stage};
 use crate::shard::{Alarm, Expiry, Shard, take_turns};
 
 /// Bytes read at once.
@@ -41,6 +42,8 @@ pub(super) struct Turns {
     alarm: Alarm,
     /// What waits to be written.
     held: Held,
+    /// What is counted for its data centre.
+    dc: Arc<DcCounters>,
     /// Since reading pauses, the worst hoarder is closed then.
     paused: Option<Instant>,
 }
@@ -57,7 +60,8 @@ impl Turns {
     /// A link that is connected over `stream`.
     pub(super) fn new(shard: Rc<Shard>, pool: Rc<Pool>, link: Rc<Link>, stream: TcpStream) -> Self {
         let (alarm, held) = (shard.alarm(), shard.shared.memory.part());
-        Self { shard, pool, link, stream, alarm, held, paused: None }
+        let dc = shard.counters().dc(pool.dc().get());
+        Self { shard, pool, link, stream, alarm, held, dc, paused: None }
     }
 
     /// Runs it until it ends.
@@ -119,6 +123,8 @@ impl Turns {
                 Poll::Ready(Ok(())) => {
                     let data = read.filled_mut();
                     moved += data.len();
+                    self.dc.received.add(data.len() as u64);
+                    self.shard.counters().telegram_reads.observe(data.len() as u64);
                     if data.is_empty() {
                         machine.end_of_input();
                     } else {
@@ -139,7 +145,12 @@ impl Turns {
                 Event::Answer { conn, message, .. } => {
                     self.link.answered();
                     if let Some(port) = self.link.port(conn) {
-                        delivery.message(port, machine.message(data, message));
+                        let message = machine.message(data, message);
+                        if let Some(waited) = port.unanswered(self.shard.counters(), now) {
+                            self.shard.counters().stage(Stage::Relay, waited);
+                        }
+                        self.shard.counters().answers.observe(message.len() as u64);
+                        delivery.message(port, message);
                     }
                 }
                 Event::Ack { conn, token } => {
@@ -198,7 +209,10 @@ impl Turns {
             match Pin::new(&mut self.stream).poll_write(cx, bytes) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => return Some(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(taken)) => machine.transmitted(taken),
+                Poll::Ready(Ok(taken)) => {
+                    machine.transmitted(taken);
+                    self.dc.sent.add(taken as u64);
+                }
                 Poll::Ready(Err(error)) => return Some(error),
             }
         }

@@ -77,6 +77,7 @@ impl Relay {
                 Poll::Ready(Ok(n)) => {
                     moved += n;
                     self.leg.passed(n);
+                    self.shard_counters().telegram_reads.observe(n as u64);
                     bulk.ends |= n < WORTH_IT;
                     self.bulk = Some(bulk);
                 }
