@@ -13,6 +13,7 @@ use socket2::SockRef;
 use teleferry::config::{CoverHost, CoverTarget, Protocols};
 use teleferry::server::{Server, StartError};
 use teleferry_proto::accept::Stranger;
+use teleferry_proto::haproxy::{Ends, Scan, Told, Version, scan};
 use teleferry_sim::client::{Opening, Options, Protocol};
 use teleferry_sim::cover::{Act, CoverSite, End};
 use teleferry_sim::telegram::Telegram;
@@ -246,6 +247,35 @@ async fn a_hello_for_another_name_is_at_the_site() {
     stream.write_all(opening.first_bytes()).await.expect("sent");
     let mut client = soon(opening.finish(stream)).await.expect("let in");
     soon(client.echo(vec![1; 100])).await.expect("echo");
+}
+
+/// The site is told whose connection it is, in front of everything, whenever it was called.
+#[tokio::test]
+async fn the_site_can_be_told_whose_connection_it_is() {
+    let telegram = telegram();
+    for version in [Version::V1, Version::V2] {
+        let site = site(vec![Act::AwaitEnd, Act::HalfClose]).await;
+        let mut snapshot = settings(&telegram);
+        snapshot.listeners[0].protocols = Protocols::TLS;
+        snapshot.cover.target = Some(CoverTarget::HostPort(host("127.0.0.1", site.address().port())));
+        snapshot.cover.proxy_protocol = Some(version);
+        let proxy = Proxy::start(snapshot);
+        // Taken there at once, after the first half of a hello, and when nothing has come.
+        let hello = hello().first_bytes().to_vec();
+        for (index, bytes) in [b"GET /".as_slice(), &hello[..400], b""].into_iter().enumerate() {
+            let mut stream = connect(proxy.address).await;
+            stream.write_all(bytes).await.expect("sent");
+            if index > 0 {
+                soon(site.wait_until(|visits| visits.get(index).is_some_and(|visit| visit.total > 0))).await;
+            }
+            let source = stream.local_addr().expect("address");
+            stream.shutdown().await.expect("FIN");
+            let received = soon(site.ended(index)).await.received;
+            let expected = Told::Ends(Ends { source, destination: proxy.address });
+            let Scan::Whole { told, len } = scan(&received) else { panic!("{received:?}") };
+            assert_eq!((told, &received[len..]), (expected, bytes), "{version:?} {index}");
+        }
+    }
 }
 
 /// F-24: names are a choice among the listed sites; nobody is connected to who is not listed.

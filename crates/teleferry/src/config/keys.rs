@@ -144,7 +144,6 @@ const fn later_section(name: &'static str, repeated: bool, with: &'static str) -
 /// The section of tables.
 const TABLES: &str = "tables";
 
-const DOOR: &str = "protection at the door";
 const CHANGE: &str = "changes at run time";
 const SPLIT: &str = "split operation";
 
@@ -274,7 +273,12 @@ pub const SECTIONS: &[Section] = &[
                 Value::Example("[\"www.example.com\", \"shop.example.com\"]"),
                 "With target = \"sni\", which needs it: the hosts that may be connected to. Who names none of them, or nothing, is taken to the first.",
             ),
-            later("proxy_protocol", DOOR),
+            key(
+                "proxy_protocol",
+                "off, v1 or v2",
+                Value::Default("\"off\""),
+                "Tells the site whose connection it is, with a PROXY protocol header in front of the visitor's bytes. The site has to expect one.",
+            ),
             key(
                 "profile",
                 "auto or off",

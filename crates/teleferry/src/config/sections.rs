@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 use teleferry_proto::dc::DcId;
+use teleferry_proto::haproxy::Version;
 use teleferry_proto::per_sni;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -164,6 +165,11 @@ pub(super) fn cover(table: &Table<'_>, listeners: &[Listener], problems: &mut Ve
         connect_timeout: table
             .duration("connect_timeout", problems, &(SHORTEST..=5 * MINUTE))
             .or(10 * SECOND),
+        proxy_protocol: table
+            .text("proxy_protocol", problems, |text| {
+                value::one_of(text, &[("off", None), ("v1", Some(Version::V1)), ("v2", Some(Version::V2))])
+            })
+            .or(None),
         learn: table
             .text("profile", problems, |text| value::one_of(text, &[("auto", true), ("off", false)]))
             .or(true),

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::{self, Display};
 
+use teleferry_proto::haproxy::Version;
+
 use super::policy::{Policy, Rule, TableSettings};
 use super::snapshot::{Admin, Cover, CoverTarget, Listener, Replay, Server, Snapshot, SniSecrets, Telegram};
 use super::value::{show_duration, show_size};
@@ -114,7 +116,12 @@ fn show_server(server: &Server) -> Shown {
 }
 
 fn show_cover(cover: &Cover) -> Shown {
-    let Cover { target, connect_timeout, learn } = cover;
+    let Cover { target, connect_timeout, proxy_protocol, learn } = cover;
+    let version = match proxy_protocol {
+        None => "off",
+        Some(Version::V1) => "v1",
+        Some(Version::V2) => "v2",
+    };
     let shown = target.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
     let mut shown = Shown::new("cover").quoted("target", shown);
     if let Some(CoverTarget::Sni(hosts)) = target {
@@ -122,6 +129,7 @@ fn show_cover(cover: &Cover) -> Shown {
     }
     shown
         .quoted("connect_timeout", show_duration(*connect_timeout))
+        .quoted("proxy_protocol", version)
         .quoted("profile", if *learn { "auto" } else { "off" })
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 use ipnet::IpNet;
+use teleferry_proto::haproxy::Version;
 use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, SecretKey};
 
@@ -205,6 +206,8 @@ pub struct Cover {
     pub target: Option<CoverTarget>,
     /// For each address that is tried.
     pub connect_timeout: Duration,
+    /// Which PROXY protocol header tells the site whose connection it is; `None`: none.
+    pub proxy_protocol: Option<Version>,
     /// Whether answers to clients take after the site's, which is asked for that now and then.
     pub learn: bool,
 }

@@ -1,9 +1,11 @@
 //! Connections to the cover site, and how they are known when they come back to us.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use crate::net::{Outbox, Peer, Stream};
 
@@ -103,6 +105,20 @@ impl Call {
             Mark { calls: Arc::clone(calls), address }
         });
         Self { stream, outbox: Outbox::default(), _mark: mark }
+    }
+
+    /// Sends what waits, and this behind it.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub(super) async fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.outbox.hold(bytes);
+        std::future::poll_fn(|cx| match self.outbox.flush(cx, &mut self.stream) {
+            Ok(_) if self.outbox.is_empty() => Poll::Ready(Ok(())),
+            Ok(_) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        })
+        .await
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use teleferry_proto::fake_tls::client_hello::{self, ClientHello, Scan};
+use teleferry_proto::haproxy::{Ends, Version, encode};
 use teleferry_proto::secret::HostName;
 use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
@@ -37,6 +38,7 @@ pub(crate) struct Site {
 pub(crate) struct Places {
     list: Arc<[Place]>,
     connect_timeout: Duration,
+    proxy_protocol: Option<Version>,
     calls: Arc<Calls>,
 }
 
@@ -57,7 +59,6 @@ pub(super) struct Visitor {
     /// Whom it comes from.
     pub(super) peer: Peer,
     /// Where it found us.
-    #[expect(dead_code, reason = "told to the site with cover.proxy_protocol")]
     pub(super) local: Option<SocketAddr>,
 }
 
@@ -88,6 +89,7 @@ impl Site {
         let same_target = before.cover.target == after.cover.target;
         let same = same_target
             && before.cover.learn == after.cover.learn
+            && before.cover.proxy_protocol == after.cover.proxy_protocol
             && clients_names(before) == clients_names(after)
             && self.own.is_like(&own);
         if same {
@@ -133,13 +135,13 @@ impl Site {
     ///
     /// # Errors
     /// What the last address said.
-    pub(super) async fn receive(&self, wanted: Wanted, _visitor: Visitor) -> io::Result<Call> {
-        self.places.connect(wanted).await
+    pub(super) async fn receive(&self, wanted: Wanted, visitor: Visitor) -> io::Result<Call> {
+        self.places.connect(wanted, visitor.ends()).await
     }
 }
 
 /// The names that clients of fake TLS ask for, each once.
-fn clients_names(snapshot: &Snapshot) -> Vec<HostName> {
+pub(super) fn clients_names(snapshot: &Snapshot) -> Vec<HostName> {
     let tls = snapshot.listeners.iter().filter(|listener| listener.protocols.tls);
     let mut names: Vec<_> = tls.filter_map(|listener| listener.domain.clone()).collect();
     names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
@@ -174,8 +176,12 @@ impl Places {
         if let Some(CoverTarget::Unix(path)) = &settings.target {
             list.push(Place::Unix(path.clone()));
         }
-        let places =
-            Self { list: list.into(), connect_timeout: settings.connect_timeout, calls: Arc::default() };
+        let places = Self {
+            list: list.into(),
+            connect_timeout: settings.connect_timeout,
+            proxy_protocol: settings.proxy_protocol,
+            calls: Arc::default(),
+        };
         Ok((places, names))
     }
 
@@ -202,11 +208,12 @@ impl Places {
         listed.map_or_else(Wanted::default, Wanted)
     }
 
-    /// Connects to one of them.
+    /// Connects to one of them, for a visitor with these ends or on our own account; a header that tells it waits to be
+    /// sent, if the site expects one.
     ///
     /// # Errors
     /// What the last address said.
-    pub(super) async fn connect(&self, wanted: Wanted) -> io::Result<Call> {
+    pub(super) async fn connect(&self, wanted: Wanted, ends: Option<Ends>) -> io::Result<Call> {
         let stream = match self.list.get(wanted.0) {
             None => return Err(io::ErrorKind::NotFound.into()),
             Some(Place::Unix(path)) => {
@@ -223,7 +230,11 @@ impl Places {
                 }
             }
         };
-        Ok(Call::new(stream, &self.calls))
+        let mut call = Call::new(stream, &self.calls);
+        if let Some(version) = self.proxy_protocol {
+            call.outbox.hold(&encode(version, ends));
+        }
+        Ok(call)
     }
 }
 
@@ -245,6 +256,13 @@ impl Visitor {
     /// Of this connection.
     pub(super) fn new(connection: &Connection, stream: &Stream) -> Self {
         Self { peer: connection.address(), local: stream.local_address() }
+    }
+
+    /// Both of its ends, when it came over a network.
+    fn ends(self) -> Option<Ends> {
+        let (Peer::Inet(source), Some(destination)) = (self.peer, self.local) else { return None };
+        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        Some(Ends { source: canonical(source), destination: canonical(destination) })
     }
 }
 

@@ -171,6 +171,7 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
                 port: cover.port(),
             })),
             connect_timeout: minute,
+            proxy_protocol: None,
             learn: false,
         },
         handshake: Handshake {

@@ -71,7 +71,7 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
             answer_timeout: minute,
             ..TelegramSettings::default()
         },
-        cover: Cover { target: None, connect_timeout: minute, learn: false },
+        cover: Cover { target: None, connect_timeout: minute, proxy_protocol: None, learn: false },
         handshake: Handshake {
             timeout: minute,
             clock_skew_past: minute * 10,

@@ -84,6 +84,7 @@ const ROWS: &[Row] = &[
     row("telegram", "crc32c", ["false", "true"]),
     row("cover", "target", ["\"127.0.0.1:9\"", "\"unix:/nowhere\""]),
     row("cover", "only_domains", ["[\"a.invalid\"]", "[\"a.invalid\", \"b.invalid:8443\"]"]),
+    row("cover", "proxy_protocol", ["\"v1\"", "\"v2\""]),
     row("cover", "profile", ["\"off\"", "\"auto\""]),
     row("cover", "connect_timeout", ["\"3s\"", "\"4s\""]),
     row("handshake", "timeout", ["\"30s\"", "\"40s\""]),

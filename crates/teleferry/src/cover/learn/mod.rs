@@ -20,7 +20,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
-use sample::{Failure, sample};
+use sample::Failure;
+pub(super) use sample::sample;
 pub(super) use store::Store;
 pub(crate) use verdict::Verdict;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use teleferry_proto::fake_tls::greeting::{Shape, greet};
 use teleferry_proto::fake_tls::profile::{MAX_FLIGHT, Observation, Unlike, observe};
 use teleferry_proto::secret::SecretKey;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
 use crate::client::x25519_public;
@@ -54,8 +54,8 @@ pub(crate) async fn sample(
 }
 
 async fn ask(places: &Places, name: &str, hello: &[u8], silence: Duration) -> io::Result<Vec<u8>> {
-    let mut call = places.connect(places.named(name.as_bytes())).await?;
-    call.stream.write_all(hello).await?;
+    let mut call = places.connect(places.named(name.as_bytes()), None).await?;
+    call.say(hello).await?;
     let mut flight = Vec::new();
     // Silence after the first bytes is the end of the flight; before them it is none.
     let first = timeout(PATIENCE, receive(&mut call.stream, &mut flight)).await??;

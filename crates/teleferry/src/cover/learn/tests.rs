@@ -51,7 +51,12 @@ async fn site(config: ServerConfig) -> Places {
 fn places(address: SocketAddr) -> Places {
     let host = CoverHost { host: address.ip().to_string(), port: address.port() };
     let connect_timeout = Duration::from_secs(10);
-    let cover = Cover { target: Some(CoverTarget::HostPort(host)), connect_timeout, learn: true };
+    let cover = Cover {
+        target: Some(CoverTarget::HostPort(host)),
+        connect_timeout,
+        proxy_protocol: None,
+        learn: true,
+    };
     Places::new(&cover, &Own::default()).expect("no loop").0
 }
 
