@@ -357,3 +357,36 @@ async fn f_24_a_name_that_leads_back_is_not_connected_to() {
     let counts = proxy.counted(|counts| counts.open == 0).await;
     assert_eq!(counts.accepted, 20, "no visitor came round");
 }
+
+/// a hello that proves nothing, or breaks its bounds, is the site's; without one it is told nothing, not even an
+/// alert.
+#[tokio::test]
+async fn a_15_a_21_no_word_of_ours_with_or_without_a_site() {
+    let telegram = telegram();
+    let alert = b"\x15\x03\x03\x00\x02\x02\x32";
+    let site = site(vec![Act::AwaitEnd, Act::Send(alert.to_vec()), Act::HalfClose]).await;
+    let wrong =
+        Opening::new(&Options::new(Protocol::FakeTls, Some(common::wrong_key()))).first_bytes().to_vec();
+    // 512 bytes whose extensions have no length, with bytes behind them.
+    let mut malformed = vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+    malformed.extend([7; 32]);
+    malformed.extend([0, 0, 2, 0x13, 1, 1, 0, 0, 0]);
+    malformed.resize(5 + 512, 0xee);
+    let covered = covered(&telegram, &site);
+    let bare = Proxy::start(settings(&telegram));
+    for (index, bytes) in [wrong, malformed].into_iter().enumerate() {
+        for (proxy, expected) in [(&covered, alert.as_slice()), (&bare, b"")] {
+            let mut stream = connect(proxy.address).await;
+            stream.write_all(&bytes).await.expect("sent");
+            stream.shutdown().await.expect("FIN");
+            let mut answer = Vec::new();
+            soon(stream.read_to_end(&mut answer)).await.expect("an orderly end");
+            assert_eq!(answer, expected, "{index}");
+        }
+        assert_eq!(soon(site.ended(index)).await.received, bytes);
+    }
+    for proxy in [&covered, &bare] {
+        proxy.counted(|counts| counts.strangers.values().sum::<u64>() == 2).await;
+        assert!(proxy.counts().clients.is_empty());
+    }
+}
