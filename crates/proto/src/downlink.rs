@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::cipher::CtrStream;
 use crate::fake_tls::record::MIN_RECORD;
 
-/// Bytes that must be free in front of the data given to [`Downlink::receive`]: what was kept goes there.
+/// Bytes that must be free in front of the data of a data centre: what was kept goes there.
 pub const HEADROOM: usize = 2 * MIN_RECORD;
 /// Bytes that must be free behind them, for a no-op frame.
 pub const TAILROOM: usize = NOOP_MAX;
