@@ -28,6 +28,9 @@ _teleferry() {
             teleferry,demo)
                 cmd="teleferry__subcmd__demo"
                 ;;
+            teleferry,doctor)
+                cmd="teleferry__subcmd__doctor"
+                ;;
             teleferry,help)
                 cmd="teleferry__subcmd__help"
                 ;;
@@ -148,6 +151,9 @@ _teleferry() {
             teleferry__subcmd__help,demo)
                 cmd="teleferry__subcmd__help__subcmd__demo"
                 ;;
+            teleferry__subcmd__help,doctor)
+                cmd="teleferry__subcmd__help__subcmd__doctor"
+                ;;
             teleferry__subcmd__help,help)
                 cmd="teleferry__subcmd__help__subcmd__help"
                 ;;
@@ -206,7 +212,7 @@ _teleferry() {
 
     case "${cmd}" in
         teleferry)
-            opts="-h -V --help --version run demo check link secret ping ctl completions man help"
+            opts="-h -V --help --version run demo check doctor link secret ping ctl completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -823,8 +829,54 @@ _teleferry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        teleferry__subcmd__doctor)
+            opts="-h --config --listen --secret --domain --ad-tag --protocol --mode --state-dir --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --secret)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ad-tag)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --protocol)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mode)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         teleferry__subcmd__help)
-            opts="run demo check link secret ping ctl completions man help"
+            opts="run demo check doctor link secret ping ctl completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1034,6 +1086,20 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__help__subcmd__demo)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

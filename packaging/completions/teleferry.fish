@@ -29,6 +29,7 @@ complete -c teleferry -n "__fish_teleferry_needs_command" -s V -l version -d 'Pr
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "run" -d 'Runs the proxy in the foreground until it is told to stop'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "demo" -d 'Shows that everything works: Telegram in miniature, this proxy, and clients through every protocol'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "check" -d 'Checks the settings and prints what they mean, with secrets shortened'
+complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "doctor" -d 'Looks at everything that the server depends on, and says what to mend'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "link" -d 'Prints the links that clients connect with'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "secret" -d 'Makes a random secret, in all its written forms'
 complete -c teleferry -n "__fish_teleferry_needs_command" -f -a "ping" -d 'Asks every data centre through a proxy, and says where it fails'
@@ -56,6 +57,16 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l mode -d 'H
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l state-dir -d 'Where state is kept from one start to the next' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l explain -d 'Tells every key of the configuration with its type, its default and its meaning, and checks nothing'
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand doctor" -l config -d 'The configuration file; without one, the other flags and the state directory decide' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand doctor" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand doctor" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand doctor" -l domain -d 'The cover domain: the site that fake-TLS clients seem to visit' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand doctor" -l ad-tag -d 'The ad tag that Telegram\'s @MTProxybot gave out, 32 hex digits' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand doctor" -l protocol -d 'A kind of client to serve: tls, secure or classic; can be given several times' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand doctor" -l mode -d 'How clients are taken to Telegram: auto, middle or direct' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand doctor" -l state-dir -d 'Where state is kept from one start to the next' -r -F
+complete -c teleferry -n "__fish_teleferry_using_subcommand doctor" -l json -d 'Prints the findings as JSON'
+complete -c teleferry -n "__fish_teleferry_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l config -d 'The configuration file; without one, the other flags and the state directory decide' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l secret -d 'The secret, 32 hex digits. Other users of this machine can see it: a file is safer' -r
@@ -135,16 +146,17 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen
 complete -c teleferry -n "__fish_teleferry_using_subcommand ctl; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c teleferry -n "__fish_teleferry_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand man" -s h -l help -d 'Print help'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "run" -d 'Runs the proxy in the foreground until it is told to stop'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "demo" -d 'Shows that everything works: Telegram in miniature, this proxy, and clients through every protocol'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "check" -d 'Checks the settings and prints what they mean, with secrets shortened'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "link" -d 'Prints the links that clients connect with'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "secret" -d 'Makes a random secret, in all its written forms'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "ping" -d 'Asks every data centre through a proxy, and says where it fails'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "ctl" -d 'Asks the running process how it is, or tells it what to do'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "completions" -d 'Prints a script that completes this command line in a shell'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "man" -d 'Prints the manual page'
-complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check link secret ping ctl completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check doctor link secret ping ctl completions man help" -f -a "run" -d 'Runs the proxy in the foreground until it is told to stop'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check doctor link secret ping ctl completions man help" -f -a "demo" -d 'Shows that everything works: Telegram in miniature, this proxy, and clients through every protocol'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check doctor link secret ping ctl completions man help" -f -a "check" -d 'Checks the settings and prints what they mean, with secrets shortened'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check doctor link secret ping ctl completions man help" -f -a "doctor" -d 'Looks at everything that the server depends on, and says what to mend'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check doctor link secret ping ctl completions man help" -f -a "link" -d 'Prints the links that clients connect with'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check doctor link secret ping ctl completions man help" -f -a "secret" -d 'Makes a random secret, in all its written forms'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check doctor link secret ping ctl completions man help" -f -a "ping" -d 'Asks every data centre through a proxy, and says where it fails'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check doctor link secret ping ctl completions man help" -f -a "ctl" -d 'Asks the running process how it is, or tells it what to do'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check doctor link secret ping ctl completions man help" -f -a "completions" -d 'Prints a script that completes this command line in a shell'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check doctor link secret ping ctl completions man help" -f -a "man" -d 'Prints the manual page'
+complete -c teleferry -n "__fish_teleferry_using_subcommand help; and not __fish_seen_subcommand_from run demo check doctor link secret ping ctl completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "status" -d 'Shows how it is'
 complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "reload" -d 'Has it read its settings again'
 complete -c teleferry -n "__fish_teleferry_using_subcommand help; and __fish_seen_subcommand_from ctl" -f -a "drain" -d 'Has it accept nothing more, let its connections end for the configured time, and leave'

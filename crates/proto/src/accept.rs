@@ -67,6 +67,8 @@ pub enum Stranger {
     TlsMalformed,
     /// The ClientHello is proven, but it came before.
     TlsReplay,
+    /// The ClientHello is proven, but it asks for another name than the cover site's, or for none.
+    TlsSni,
     /// The ClientHello is proven, but its time is outside the window.
     TlsTime,
     /// Proven, but this kind of client is not served here.
@@ -75,7 +77,7 @@ pub enum Stranger {
 
 impl Stranger {
     /// Every reason, in the order of the enumeration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Gone,
         Self::HandshakeLimit,
         Self::HandshakeTimeout,
@@ -88,6 +90,7 @@ impl Stranger {
         Self::TlsDigest,
         Self::TlsMalformed,
         Self::TlsReplay,
+        Self::TlsSni,
         Self::TlsTime,
         Self::TransportNotAllowed,
     ];
@@ -108,6 +111,7 @@ impl Stranger {
             Self::TlsDigest => "tls_digest",
             Self::TlsMalformed => "tls_malformed",
             Self::TlsReplay => "tls_replay",
+            Self::TlsSni => "tls_sni",
             Self::TlsTime => "tls_time",
             Self::TransportNotAllowed => "transport_not_allowed",
         }

@@ -1,6 +1,10 @@
 //! One direct connection to a data centre: its header, and the cryptography of both directions.
 
+use std::ops::Range;
+
 use crate::cipher::CtrStream;
+use crate::downlink::Downlink;
+pub use crate::downlink::{HEADROOM, TAILROOM};
 use crate::obfuscated::{self, HEADER_LEN, Header, Initiated};
 
 /// What a direct connection does with the bytes that pass through it. The framing is the client's own, so frames, quick
@@ -8,16 +12,18 @@ use crate::obfuscated::{self, HEADER_LEN, Header, Initiated};
 #[derive(Debug)]
 pub struct Direct {
     to_dc: CtrStream,
-    downlink: Downlink,
+    way: Way,
 }
 
 /// What is to be done with bytes from the data centre before they go to the client.
 #[derive(Debug)]
-enum Downlink {
+enum Way {
     /// Nothing: the data centre encrypts with the very key that the client decrypts with.
     FastPath,
     /// Decrypt with one key and encrypt with the other.
     Recrypt(Box<Recrypt>),
+    /// Either of them, and in pieces that can be records.
+    InRecords(Box<Downlink>),
 }
 
 /// Apart, so that a connection on the fast path does not pay for it.
@@ -35,6 +41,8 @@ impl Direct {
     /// connection to the data centre can then undo the *obfuscation* of the client's; the messages inside stay
     /// encrypted between app and data centre.
     ///
+    /// With `records` the client is behind fake TLS, and no piece of its stream is shorter than a record may be.
+    ///
     /// `None`: the random bytes would look like another protocol, draw again.
     #[must_use]
     pub fn open(
@@ -42,21 +50,46 @@ impl Direct {
         header: Header,
         to_client: &CtrStream,
         fast_path: bool,
+        records: bool,
     ) -> Option<([u8; HEADER_LEN], Self)> {
         let random = if fast_path { with_client_key(random, to_client) } else { *random };
         let Initiated { wire, to_server, from_server } = obfuscated::initiate(&random, header, None)?;
-        let downlink = if fast_path {
-            Downlink::FastPath
+        let way = if records {
+            let to_client = (!fast_path).then(|| to_client.clone());
+            Way::InRecords(Box::new(Downlink::new(from_server, to_client)))
+        } else if fast_path {
+            Way::FastPath
         } else {
-            Downlink::Recrypt(Box::new(Recrypt { from_dc: from_server, to_client: to_client.clone() }))
+            Way::Recrypt(Box::new(Recrypt { from_dc: from_server, to_client: to_client.clone() }))
         };
-        Some((wire, Self { to_dc: to_server, downlink }))
+        Some((wire, Self { to_dc: to_server, way }))
     }
 
     /// Whether bytes from the data centre go to the client as they are.
     #[must_use]
     pub const fn is_fast_path(&self) -> bool {
-        matches!(self.downlink, Downlink::FastPath)
+        match &self.way {
+            Way::FastPath => true,
+            Way::Recrypt(_) => false,
+            Way::InRecords(downlink) => downlink.is_fast_path(),
+        }
+    }
+
+    /// How many of the next bytes from the data centre may go to the client without being seen here.
+    #[must_use]
+    pub fn unseen(&self) -> usize {
+        match &self.way {
+            Way::FastPath => usize::MAX,
+            Way::Recrypt(_) => 0,
+            Way::InRecords(downlink) => downlink.unseen(),
+        }
+    }
+
+    /// So many bytes of [`unseen`](Self::unseen) have gone.
+    pub fn passed(&mut self, len: usize) {
+        if let Way::InRecords(downlink) = &mut self.way {
+            downlink.passed(len);
+        }
     }
 
     /// Encrypts decrypted bytes of the client for the data centre, in place.
@@ -64,14 +97,33 @@ impl Direct {
         self.to_dc.apply(stream);
     }
 
-    /// Turns bytes from the data centre into bytes for the client, in place.
-    pub fn to_client(&mut self, stream: &mut [u8]) {
-        match &mut self.downlink {
-            Downlink::FastPath => {}
-            Downlink::Recrypt(recrypt) => {
-                recrypt.from_dc.apply(stream);
-                recrypt.to_client.apply(stream);
+    /// Turns the bytes from the data centre at `buf[data]` into bytes for the client, in place. [`HEADROOM`] bytes in front of
+    /// them and [`TAILROOM`] behind them are free to be written over. Says where what goes to the client now stands: nothing,
+    /// when it waits for more. `random` fills bytes.
+    pub fn to_client(
+        &mut self,
+        buf: &mut [u8],
+        data: Range<usize>,
+        random: impl FnOnce(&mut [u8]),
+    ) -> Range<usize> {
+        match &mut self.way {
+            Way::FastPath => data,
+            Way::Recrypt(recrypt) => {
+                if let Some(stream) = buf.get_mut(data.clone()) {
+                    recrypt.from_dc.apply(stream);
+                    recrypt.to_client.apply(stream);
+                }
+                data
             }
+            Way::InRecords(downlink) => downlink.receive(buf, data, random),
+        }
+    }
+
+    /// The data centre sends nothing more: what waited for more, to be sent as it is. [`HEADROOM`] bytes at most.
+    pub fn end(&mut self) -> &[u8] {
+        match &mut self.way {
+            Way::FastPath | Way::Recrypt(_) => &[],
+            Way::InRecords(downlink) => downlink.end(),
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod accept;
 pub mod cipher;
 pub mod dc;
 pub mod direct;
+pub mod downlink;
 pub mod fake_tls;
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]

@@ -12,8 +12,9 @@ use teleferry_proto::accept::{Inner, InnerError, Protocols, Stranger, Terms, Ver
 use teleferry_proto::fake_tls::answer::{AnswerError, check};
 use teleferry_proto::fake_tls::client_hello::{ClientHello, MAX_HELLO_WIRE, Scan, prove, scan};
 use teleferry_proto::fake_tls::greeting::{Shape, greet};
+use teleferry_proto::fake_tls::profile::{ExtensionOrder, Group, Observation, Profile, Unlike, observe};
 use teleferry_proto::fake_tls::record::{self, RecordError};
-use teleferry_proto::fake_tls::server_hello::{KeyShare, Offer, answer};
+use teleferry_proto::fake_tls::server_hello::{KeyShare, Look, Offer, answer};
 use teleferry_proto::per_sni;
 use teleferry_proto::secret::SecretKey;
 use teleferry_proto::session::{HEADROOM, Session};
@@ -165,7 +166,7 @@ fn hellos_of_real_clients() {
         assert_eq!(proven.secret, 1, "{id}");
         assert_eq!(u64::from(proven.proof.unix_time), case["unix_time"], "{id}");
         let hybrid = cases(fields, "key_shares").iter().any(|share| share[0] == "11ec");
-        assert_eq!(matches!(Offer::of(&proven.hello), Offer::Hybrid(_)), hybrid, "{id}");
+        assert_eq!(matches!(Offer::of(&proven.hello, Group::Hybrid), Offer::Hybrid(_)), hybrid, "{id}");
     }
     assert_eq!(telegram, 23);
 }
@@ -277,7 +278,8 @@ fn f_17_our_answer_is_byte_for_byte_the_vector() {
     let hello = ClientHello::parse(Cow::Owned(hex(&hello_named(&file, &case["client_hello"])["hello"])))
         .expect("hello");
     let share = KeyShare::X25519(array(&case["layout"]["key_share_public"]));
-    let made = answer(&hello, &secret(&case["secret_key"]), &share, &hex(&case["layout"]["app_data"]));
+    let made =
+        answer(&hello, &secret(&case["secret_key"]), Look::COMMON, &share, &hex(&case["layout"]["app_data"]));
     assert_eq!(made, hex(&case["response"]));
 }
 
@@ -290,9 +292,14 @@ fn a_hybrid_answer_is_as_long_as_a_real_servers() {
     let case = case.expect("case");
     let hello = ClientHello::parse(Cow::Owned(hex(&hello_named(&file, &case["client_hello"])["hello"])))
         .expect("hello");
-    assert!(matches!(Offer::of(&hello), Offer::Hybrid(_)));
-    let made =
-        answer(&hello, &secret(&case["secret_key"]), &KeyShare::Hybrid(Box::new([7; 1088]), POINT), &[1; 64]);
+    assert!(matches!(Offer::of(&hello, Group::Hybrid), Offer::Hybrid(_)));
+    let made = answer(
+        &hello,
+        &secret(&case["secret_key"]),
+        Look::COMMON,
+        &KeyShare::Hybrid(Box::new([7; 1088]), POINT),
+        &[1; 64],
+    );
     assert_eq!(made.len(), hex(&case["response"]).len());
     assert_eq!(made[..5], [0x16, 3, 3, 0x04, 0xba]);
 }
@@ -416,11 +423,11 @@ proptest! {
         prop_assert_eq!(proven.hello.session_id().len(), 32);
         prop_assert_eq!(proven.hello.random(), &greeting.random);
         // And the way back: the client accepts our answer, in any cut, and nobody else's.
-        let share = match Offer::of(&proven.hello) {
+        let share = match Offer::of(&proven.hello, Group::Hybrid) {
             Offer::Hybrid(_) => KeyShare::Hybrid(Box::new([7; 1088]), POINT),
             Offer::X25519 => KeyShare::X25519(POINT),
         };
-        let made = answer(&proven.hello, &keys[1], &share, &[5; 2600]);
+        let made = answer(&proven.hello, &keys[1], Look::COMMON, &share, &[5; 2600]);
         prop_assert_eq!(check(&made, &keys[1], &greeting.random), Ok(Some(made.len())));
         prop_assert_eq!(check(&made, &keys[0], &greeting.random), Err(AnswerError::Digest));
     }
@@ -538,5 +545,176 @@ proptest! {
             total = total.and_then(|sum| reader.read(chunk).map(|len| sum + len));
         }
         prop_assert_eq!(total, at_once);
+    }
+}
+
+/// A flight of a real server: its ServerHello, and records of the lengths that followed.
+fn flight(answer: &Value) -> Vec<u8> {
+    let mut flight = hex(&answer["server_hello_hex"]);
+    for record in cases(answer, "records").iter().skip(1) {
+        let len = record[2].as_u64().expect("a length") as usize;
+        match record[0].as_str() {
+            Some("change_cipher_spec") => flight.extend(record::CHANGE_CIPHER_SPEC_RECORD),
+            _ => {
+                flight.extend(record::header(len));
+                flight.extend(vec![7; len]);
+            }
+        }
+    }
+    flight
+}
+
+/// What real servers answer is read as it is written down beside it.
+#[test]
+fn flights_of_real_servers_are_observed() {
+    let file = vectors("server_hellos");
+    let mut observed = 0;
+    for server in cases(&file, "servers") {
+        for answer in cases(server, "answers") {
+            let id = format!("{} to {}", server["server"], answer["to"]);
+            let hello = &answer["server_hello"];
+            if hello.is_null() {
+                continue;
+            }
+            let extensions: Vec<_> =
+                cases(hello, "extensions").iter().map(|text| text.as_str().expect("text")).collect();
+            if !extensions.iter().any(|text| text.starts_with("002b")) {
+                assert_eq!(observe(&flight(answer)), Err(Unlike::OldVersion), "{id}");
+                continue;
+            }
+            let group = extensions.iter().find_map(|text| text.split("group ").nth(1));
+            let seen = match (observe(&flight(answer)), group) {
+                (Ok(seen), _) => seen,
+                (Err(error), group) => {
+                    assert!(!matches!(group, Some("001d" | "11ec")), "{id}: {error}");
+                    continue;
+                }
+            };
+            let expected = Observation {
+                cipher_suite: u16::from_str_radix(hello["cipher"].as_str().expect("text"), 16).expect("hex"),
+                extensions: if extensions[0].starts_with("002b") {
+                    ExtensionOrder::VersionFirst
+                } else {
+                    ExtensionOrder::KeyShareFirst
+                },
+                group: if group == Some("11ec") { Group::Hybrid } else { Group::X25519 },
+                encrypted: cases(answer, "records")[2..]
+                    .iter()
+                    .map(|record| record[2].as_u64().expect("a length") as u16)
+                    .collect(),
+            };
+            assert_eq!(seen, expected, "{id}");
+            observed += 1;
+        }
+    }
+    assert!(observed >= 50, "{observed}");
+}
+
+#[test]
+fn answers_that_cannot_be_imitated_are_told_apart() {
+    let file = vectors("server_hellos");
+    let whole = flight(&cases(&cases(&file, "servers")[0], "answers")[0]);
+    let mut retry = whole.clone();
+    retry[11..43].copy_from_slice(&Sha256::digest("HelloRetryRequest"));
+    let changed = |at: usize, byte: u8| {
+        let mut changed = whole.clone();
+        changed[at] = byte;
+        changed
+    };
+    for (bytes, expected) in [
+        (vec![], Unlike::Incomplete),
+        (vec![0x15, 3, 3, 0, 2, 2, 40], Unlike::Alert(40)),
+        (b"HTTP/1.1 400 Bad Request".to_vec(), Unlike::NotTls),
+        (retry, Unlike::Retry),
+        (whole[..60].to_vec(), Unlike::Incomplete),
+        (whole[..whole.len() - 1].to_vec(), Unlike::Incomplete),
+        (whole[..127 + 6].to_vec(), Unlike::Incomplete),
+        (changed(5, 1), Unlike::Unusual),
+        (changed(127, 0x17), Unlike::Unusual),
+    ] {
+        assert_eq!(observe(&bytes), Err(expected), "{} bytes", bytes.len());
+    }
+}
+
+fn seen(encrypted: &[u16]) -> Observation {
+    Observation {
+        cipher_suite: 0x1302,
+        extensions: ExtensionOrder::VersionFirst,
+        group: Group::X25519,
+        encrypted: encrypted.to_vec(),
+    }
+}
+
+#[test]
+fn a_profile_is_what_most_answers_have_in_common() {
+    assert_eq!(Profile::of(&[]), None);
+    let mut all: Vec<_> = [573, 574, 574, 575].iter().map(|&len| seen(&[len])).collect();
+    all.push(Observation { cipher_suite: 0x1301, ..seen(&[9999]) });
+    let profile = Profile::of(&all).expect("there are some");
+    assert_eq!((profile.records, profile.lengths.as_slice()), (1, [(573, 1), (574, 2), (575, 1)].as_slice()));
+    assert_eq!(profile.look, Look { cipher_suite: 0x1302, extensions: ExtensionOrder::VersionFirst });
+    assert!(profile.fits(&seen(&[576])) && !profile.fits(&seen(&[600])) && !profile.fits(&all[4]));
+    assert!(!profile.fits(&seen(&[300, 269])), "another number of records");
+    // Lengths come as often as they were seen.
+    let drawn = |len| (0..400).filter(|&random| profile.draw(random) == Some(len)).count();
+    assert_eq!([573, 574, 575].map(drawn), [100, 200, 100]);
+    // Several records become one that makes the answer as long on the wire.
+    let several = Profile::of(&[seen(&[36, 969, 96, 53])]).expect("there is one");
+    assert_eq!((several.records, several.draw(7)), (4, Some(36 + 969 + 96 + 53 + 15)));
+    // Never longer than clients take.
+    let long = Profile::of(&[seen(&[16_000])]).expect("there is one");
+    assert_eq!(long.draw(0), Some(10_000));
+}
+
+/// F-17: an answer of ours is what was observed, in all that can be observed.
+#[test]
+fn f_17_our_answer_is_like_the_one_that_was_learned() {
+    let key = SecretKey::new([3; 16]);
+    for (extensions, group, cipher_suite) in [
+        (ExtensionOrder::VersionFirst, Group::Hybrid, 0x1302),
+        (ExtensionOrder::KeyShareFirst, Group::X25519, 0x1303),
+        (ExtensionOrder::KeyShareFirst, Group::Hybrid, 0x1301),
+    ] {
+        let learned = Observation { cipher_suite, extensions, group, encrypted: vec![573] };
+        let profile = Profile::of(std::slice::from_ref(&learned)).expect("there is one");
+        let greeting = greet(Shape::Modern, &key, "a.example", 7, &[5; 32], &POINT);
+        let hello = ClientHello::parse(greeting.wire.into()).expect("a hello");
+        let share = match Offer::of(&hello, profile.group) {
+            Offer::Hybrid(_) => KeyShare::Hybrid(Box::new([7; 1088]), POINT),
+            Offer::X25519 => KeyShare::X25519(POINT),
+        };
+        let encrypted = vec![1; profile.draw(9).expect("a length")];
+        let made = answer(&hello, &key, profile.look, &share, &encrypted);
+        assert_eq!(observe(&made), Ok(learned));
+        assert_eq!(check(&made, &key, hello.random()), Ok(Some(made.len())));
+    }
+    // A client that does not offer the site's choice gets one that it offers.
+    let greeting = greet(Shape::Padded517, &key, "a.example", 7, &[5; 32], &POINT);
+    let hello = ClientHello::parse(greeting.wire.into()).expect("a hello");
+    assert_eq!(Offer::of(&hello, Group::Hybrid), Offer::X25519);
+    let look = Look { cipher_suite: 0xc02f, ..Look::COMMON };
+    let made = answer(&hello, &key, look, &KeyShare::X25519(POINT), &[1; 99]);
+    assert_eq!(observe(&made).expect("an answer").cipher_suite, 0xc02f, "it offers that one too");
+    let look = Look { cipher_suite: 0x1305, ..Look::COMMON };
+    let made = answer(&hello, &key, look, &KeyShare::X25519(POINT), &[1; 99]);
+    assert_eq!(observe(&made).expect("an answer").cipher_suite, 0x1301);
+}
+
+/// Servers refuse a hello with an extension that is there twice.
+#[test]
+fn no_hello_has_an_extension_twice() {
+    let key = SecretKey::new([3; 16]);
+    for shape in [Shape::Modern, Shape::Padded517] {
+        for seed in 0..200_u8 {
+            let wire = greet(shape, &key, "a.example", 7, &[seed; 32], &POINT).wire;
+            // Session id and suites have fixed lengths in both shapes.
+            let mut rest = &wire[11 + 32 + 1 + 32 + 2 + 32 + 2 + 2..];
+            let mut kinds = std::collections::BTreeSet::new();
+            while let [a, b, high, low, behind @ ..] = rest {
+                assert!(kinds.insert([*a, *b]), "{shape:?} {seed}: {:02x}{:02x} twice", a, b);
+                rest = &behind[usize::from(u16::from_be_bytes([*high, *low]))..];
+            }
+            assert!(rest.is_empty() && kinds.len() > 12, "{shape:?}");
+        }
     }
 }

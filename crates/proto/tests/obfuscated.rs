@@ -186,14 +186,16 @@ fn headers_towards_data_centres() {
         let name = &case["name"];
         let client = initiate(&[0x5a; 64], header(case), Some(&SecretKey::new([1; 16]))).expect("fine");
         let (wire, mut direct) =
-            Direct::open(&array(&case["random64"]), header(case), &client.from_server, false).expect("fine");
+            Direct::open(&array(&case["random64"]), header(case), &client.from_server, false, false)
+                .expect("fine");
         assert_eq!(wire.as_slice(), hex(&case["header_wire"]), "{name}");
         let mut frame = hex(&case["first_frame_plain"]);
         direct.to_dc(&mut frame);
         assert_eq!(frame, hex(&case["first_frame_wire"]), "{name}");
         // The other direction ends up under the client's key.
         let mut answer = hex(&case["dc_answer_wire"]);
-        direct.to_client(&mut answer);
+        let data = 0..answer.len();
+        direct.to_client(&mut answer, data, |_| {});
         client.from_server.clone().apply(&mut answer);
         assert_eq!(answer, hex(&case["dc_answer_frame_plain"]), "{name}");
     }
@@ -207,7 +209,8 @@ fn the_fast_path_needs_no_cryptography_towards_the_client() {
         let mut client =
             accept(&array(&case["client_header_wire"]), key(&case["secret_key"]).as_ref()).expect("tag");
         let random = array(&case["dc_header_random64"]);
-        let (wire, mut direct) = Direct::open(&random, client.header, &client.to_client, true).expect("fine");
+        let (wire, mut direct) =
+            Direct::open(&random, client.header, &client.to_client, true, false).expect("fine");
         assert_eq!(wire.as_slice(), hex(&case["dc_header_wire"]), "{name}");
         let mut frame = hex(&case["client_frame_wire"]);
         client.from_client.apply(&mut frame);
@@ -215,7 +218,8 @@ fn the_fast_path_needs_no_cryptography_towards_the_client() {
         direct.to_dc(&mut frame);
         assert_eq!(frame, hex(&case["frame_wire_to_dc"]), "{name}");
         let mut answer = hex(&case["dc_answer_wire"]);
-        direct.to_client(&mut answer);
+        let data = 0..answer.len();
+        direct.to_client(&mut answer, data, |_| {});
         assert_eq!(answer, hex(&case["proxy_to_client_wire"]), "{name}");
         // And the data centre, which knows no secret, finds what the proxy meant.
         let dc = accept(&wire, None).expect("tag");

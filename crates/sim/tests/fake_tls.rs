@@ -7,7 +7,7 @@ use teleferry_proto::dc::DcId;
 use teleferry_proto::fake_tls::answer::AnswerError;
 use teleferry_proto::fake_tls::client_hello::{self, ClientHello, Scan};
 use teleferry_proto::fake_tls::record;
-use teleferry_proto::fake_tls::server_hello::{self, KeyShare};
+use teleferry_proto::fake_tls::server_hello::{self, KeyShare, Look};
 use teleferry_proto::obfuscated::{self, Accepted};
 use teleferry_proto::secret::SecretKey;
 use teleferry_proto::transport::{self, ClientDecoder, Framing};
@@ -47,7 +47,7 @@ async fn answer_to_hello(stream: &mut TcpStream) -> Vec<u8> {
             assert!(client_hello::prove(&record, [&key]).is_some());
             let hello = ClientHello::parse(Cow::Borrowed(&record)).unwrap();
             assert_eq!(hello.server_name(), Some(b"www.example.com".as_slice()));
-            return server_hello::answer(&hello, &key, &KeyShare::X25519([9; 32]), &[7; 3000]);
+            return server_hello::answer(&hello, &key, Look::COMMON, &KeyShare::X25519([9; 32]), &[7; 3000]);
         }
     }
 }

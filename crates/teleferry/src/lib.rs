@@ -9,6 +9,7 @@ pub mod config;
 pub mod control;
 mod cover;
 pub mod demo;
+pub mod doctor;
 mod entropy;
 pub mod gate;
 mod links;

@@ -276,9 +276,7 @@ fn notify(state: &[NotifyState<'_>]) {
 fn within_descriptor_limit(mut snapshot: Snapshot, descriptors: Option<u64>) -> Snapshot {
     let wanted = snapshot.server.max_connections;
     let Some(limit) = descriptors else { return snapshot };
-    let shards = worker_count(snapshot.server.workers) as u64;
-    let reserved = RESERVED_DESCRIPTORS + shards * DESCRIPTORS_PER_SHARD;
-    let carried = limit.saturating_sub(reserved) / DESCRIPTORS_PER_CONNECTION;
+    let carried = limit.saturating_sub(reserved(&snapshot)) / DESCRIPTORS_PER_CONNECTION;
     let carried = usize::try_from(carried).unwrap_or(usize::MAX).max(1);
     if carried < wanted {
         warn!(
@@ -290,6 +288,24 @@ fn within_descriptor_limit(mut snapshot: Snapshot, descriptors: Option<u64>) -> 
         snapshot.server.max_connections = carried;
     }
     snapshot
+}
+
+/// Descriptors for everything but connections.
+fn reserved(snapshot: &Snapshot) -> u64 {
+    RESERVED_DESCRIPTORS + worker_count(snapshot.server.workers) as u64 * DESCRIPTORS_PER_SHARD
+}
+
+/// Descriptors that the connections of these settings may need, and everything else.
+pub(crate) fn descriptors_for(snapshot: &Snapshot) -> u64 {
+    reserved(snapshot) + snapshot.server.max_connections as u64 * DESCRIPTORS_PER_CONNECTION
+}
+
+/// The connections that the descriptor limit carries once it is raised as far as it goes; `None` when the system does not
+/// tell.
+pub(crate) fn carried_connections(snapshot: &Snapshot) -> Option<usize> {
+    let carried =
+        sys::raise_descriptor_limit()?.saturating_sub(reserved(snapshot)) / DESCRIPTORS_PER_CONNECTION;
+    Some(usize::try_from(carried).unwrap_or(usize::MAX))
 }
 
 /// The signals that we know.

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 pub(crate) use settings::{Rules, Settings, Shared};
 
 use crate::clock;
-use crate::config::{ListenAddress, Mode, Snapshot};
+use crate::config::{CoverHost, ListenAddress, Mode, Snapshot};
 use crate::control::{ReloadError, ReloadReport};
 use crate::cover;
 use crate::gate::{GateCounts, Tables, Upkeep};
@@ -121,6 +121,8 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// The cover site is this server itself.
+    CoverLoop(CoverHost),
     /// No thread could be started.
     Thread(io::Error),
 }
@@ -143,8 +145,9 @@ impl Server {
         rebuild.addresses = addresses;
         rebuild.feed = (snapshot.telegram.mode != Mode::Direct).then(|| Feed::new(&snapshot));
         let (phase, receiver) = watch::channel(Phase::Running);
-        let site = cover::Site::start(&snapshot.cover, receiver.clone()).map_err(StartError::Thread)?;
         let known = rebuild.feed.as_ref().map(Feed::known);
+        let own = rebuild.own(&snapshot, known.clone());
+        let site = cover::Site::start(&snapshot, own)?;
         let shared = Arc::new(Shared::new(shards, &snapshot));
         let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site, &shared.gate));
         let registry = Arc::new(Registry::default());
@@ -323,6 +326,15 @@ pub(crate) fn worker_count(configured: usize) -> usize {
     }
 }
 
+impl From<cover::SiteError> for StartError {
+    fn from(error: cover::SiteError) -> Self {
+        match error {
+            cover::SiteError::Loop(host) => Self::CoverLoop(host),
+            cover::SiteError::Thread(error) => Self::Thread(error),
+        }
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -340,6 +352,10 @@ impl fmt::Display for StartError {
                 };
                 write!(f, " ({advice})")
             }
+            Self::CoverLoop(host) => write!(
+                f,
+                "cover.target ({host}) leads back to this server: set it to the address of the web server itself"
+            ),
             Self::Thread(error) => write!(f, "no worker thread can be started: {error}"),
         }
     }

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Proxy, key, settings, soon, telegram, wrong_key};
-use teleferry::config::CoverTarget;
+use teleferry::config::{CoverHost, CoverTarget};
 use teleferry_proto::accept::Stranger;
 use teleferry_sim::client::{Opening, Options, Protocol};
 use teleferry_sim::cover::{Act, CoverSite, End};
@@ -13,8 +13,12 @@ use teleferry_sim::pattern;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+fn host(host: impl Into<String>, port: u16) -> CoverTarget {
+    CoverTarget::HostPort(CoverHost { host: host.into(), port })
+}
+
 fn target(site: &CoverSite) -> CoverTarget {
-    CoverTarget::HostPort(site.address().ip().to_string(), site.address().port())
+    host(site.address().ip().to_string(), site.address().port())
 }
 
 async fn connect(proxy: &Proxy) -> TcpStream {
@@ -140,8 +144,7 @@ async fn the_site_may_be_a_unix_socket() {
 async fn the_site_may_have_a_name() {
     let telegram = telegram();
     let site = CoverSite::start(vec![Act::Await(1), Act::Send(b"found".to_vec())]).await.expect("site");
-    let proxy =
-        Proxy::covered(&telegram, CoverTarget::HostPort("localhost".to_owned(), site.address().port()));
+    let proxy = Proxy::covered(&telegram, host("localhost", site.address().port()));
     // The name is looked up beside; a stranger that comes before that finds the site out of reach, so ask until it is.
     let asking = async {
         loop {
@@ -162,7 +165,7 @@ async fn a_site_that_cannot_be_reached_is_counted() {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bind");
     let dead = socket.local_addr().expect("address").as_socket().expect("ip");
-    let proxy = Proxy::covered(&telegram, CoverTarget::HostPort(dead.ip().to_string(), dead.port()));
+    let proxy = Proxy::covered(&telegram, host(dead.ip().to_string(), dead.port()));
     let mut stream = connect(&proxy).await;
     stream.write_all(&[0xff; 100]).await.expect("sent");
     let mut answer = Vec::new();

@@ -6,7 +6,7 @@ use teleferry_proto::accept::{Protocols, Terms, Verdict, examine};
 use teleferry_proto::cipher::CtrStream;
 use teleferry_proto::fake_tls::greeting::{Shape, greet};
 use teleferry_proto::fake_tls::record;
-use teleferry_proto::fake_tls::server_hello::{KeyShare, answer};
+use teleferry_proto::fake_tls::server_hello::{KeyShare, Look, answer};
 use teleferry_proto::obfuscated::{HEADER_LEN, Header, Initiated, initiate};
 use teleferry_proto::per_sni;
 use teleferry_proto::secret::SecretKey;
@@ -85,10 +85,13 @@ fn session(len: usize, tls: bool) -> Act {
 /// What a data centre sends when the fast path is off.
 fn recrypt() -> Act {
     let header = Header { framing: Framing::Padded, dc: DcId::new(2) };
-    let opened = Direct::open(&header_random(), header, &stream(), false);
+    let opened = Direct::open(&header_random(), header, &stream(), false, false);
     let (_, mut direct) = opened.expect("the header looks like nothing else");
     let mut data = vec![0; BULK];
-    Box::new(move || direct.to_client(black_box(&mut data)))
+    let range = 0..data.len();
+    Box::new(move || {
+        black_box(direct.to_client(black_box(&mut data), range.clone(), |_| {}));
+    })
 }
 
 /// So many secrets, the last of which is the one that counts.
@@ -132,6 +135,6 @@ fn hello_answer() -> Act {
     Box::new(move || {
         let keys = [key()];
         let Verdict::Hello(proven) = examine(&wire, &keys, ALL) else { return };
-        black_box(answer(&proven.hello, &keys[0], &share, &encrypted));
+        black_box(answer(&proven.hello, &keys[0], Look::COMMON, &share, &encrypted));
     })
 }

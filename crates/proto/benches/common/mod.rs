@@ -7,7 +7,7 @@ use teleferry_proto::dc::DcId;
 use teleferry_proto::fake_tls::client_hello::{ClientHello, Proof, Scan, prove, scan};
 use teleferry_proto::fake_tls::greeting::{Shape, greet};
 use teleferry_proto::fake_tls::record;
-use teleferry_proto::fake_tls::server_hello::{KeyShare, answer};
+use teleferry_proto::fake_tls::server_hello::{KeyShare, Look, answer};
 use teleferry_proto::obfuscated::{Header, accept, initiate};
 use teleferry_proto::secret::SecretKey;
 use teleferry_proto::session::{HEADROOM, Received, Session};
@@ -78,7 +78,7 @@ pub(crate) fn scan_and_prove(wire: &[u8], keys: &[SecretKey]) -> Proof {
 /// Reads a proven hello and answers it, with a key share that is made already.
 pub(crate) fn parse_and_answer(wire: &[u8], share: &KeyShare, encrypted: &[u8]) -> Vec<u8> {
     let hello = ClientHello::parse(wire.into()).expect("readable");
-    answer(&hello, &SecretKey::new([0; 16]), share, encrypted)
+    answer(&hello, &SecretKey::new([0; 16]), Look::COMMON, share, encrypted)
 }
 
 /// A hybrid share, the larger kind.

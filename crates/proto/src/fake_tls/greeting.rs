@@ -124,7 +124,7 @@ fn modern(draw: &mut Draw, name: &[u8], x25519: &[u8; X25519_LEN]) -> Vec<u8> {
     for (kind, data) in &list {
         extend(&mut out, *kind, data);
     }
-    extend(&mut out, draw.grease(), &[0]);
+    extend(&mut out, draw.grease_other_than(grease), &[0]);
     out
 }
 
@@ -139,8 +139,9 @@ fn padded_517(draw: &mut Draw, name: &[u8], x25519: &[u8; X25519_LEN]) -> Vec<u8
     extend(&mut shares, group_grease, &[0]);
     extend(&mut shares, group::X25519, x25519);
     let [v0, v1] = version.to_be_bytes();
+    let grease = draw.grease();
     let mut out = Vec::with_capacity(512);
-    extend(&mut out, draw.grease(), &[]);
+    extend(&mut out, grease, &[]);
     extend(&mut out, extension::SERVER_NAME, &server_name(name));
     extend(&mut out, 0x0017, &[]);
     extend(&mut out, 0xff01, &[0]);
@@ -155,7 +156,7 @@ fn padded_517(draw: &mut Draw, name: &[u8], x25519: &[u8; X25519_LEN]) -> Vec<u8
     extend(&mut out, 0x002d, &[1, 1]);
     extend(&mut out, extension::SUPPORTED_VERSIONS, &[10, v0, v1, 3, 4, 3, 3, 3, 2, 3, 1]);
     extend(&mut out, 0x001b, &[2, 0, 2]);
-    extend(&mut out, draw.grease(), &[0]);
+    extend(&mut out, draw.grease_other_than(grease), &[0]);
     out
 }
 
@@ -246,6 +247,14 @@ impl Draw {
     /// One of the sixteen reserved values that keep servers tolerant.
     fn grease(&mut self) -> u16 {
         u16::from_be_bytes([(self.byte() & 0xf0) | 0x0a; 2])
+    }
+
+    /// Another one: servers refuse a hello that has an extension twice.
+    fn grease_other_than(&mut self, first: u16) -> u16 {
+        match self.grease() {
+            same if same == first => same ^ 0x1010,
+            other => other,
+        }
     }
 
     /// An ML-KEM-768 encapsulation key: 768 numbers below 3329 in 12 bits each, and 32 random bytes.

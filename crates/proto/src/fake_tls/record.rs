@@ -7,6 +7,10 @@ pub const HEADER_LEN: usize = 5;
 /// authentication tag has on the wire.
 pub const MAX_RECORD: usize = 16_401;
 
+/// The fewest bytes that a record of TLS 1.3 can have: one of content, its type, and the authentication tag. A shorter one
+/// is a sign that there is no TLS in it.
+pub const MIN_RECORD: usize = 18;
+
 /// The most bytes taken in one record from a client. (They send 2,878 at most.)
 const MAX_FROM_CLIENT: u16 = 16_384;
 
@@ -31,11 +35,24 @@ pub const fn header(len: usize) -> [u8; HEADER_LEN] {
     [APPLICATION_DATA, 0x03, 0x03, high, low]
 }
 
+/// How many of `left` bytes, at least one, go into the next record: as many as may be, but never so many that less than
+/// [`MIN_RECORD`] would be left for the one behind it.
+#[must_use]
+pub const fn next_len(left: usize) -> usize {
+    match left.checked_sub(MAX_RECORD) {
+        None | Some(0) => left,
+        Some(rest) if rest < MIN_RECORD => left.saturating_sub(MIN_RECORD),
+        Some(_) => MAX_RECORD,
+    }
+}
+
 /// Appends a stream in records, each as full as it may be.
-pub fn wrap(stream: &[u8], out: &mut Vec<u8>) {
-    for content in stream.chunks(MAX_RECORD) {
+pub fn wrap(mut stream: &[u8], out: &mut Vec<u8>) {
+    while !stream.is_empty() {
+        let (content, rest) = stream.split_at(next_len(stream.len()));
         out.extend(header(content.len()));
         out.extend_from_slice(content);
+        stream = rest;
     }
 }
 

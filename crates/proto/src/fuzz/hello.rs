@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use super::{Steering, keys, sign};
 use crate::fake_tls::answer::{self as check, MAX_ANSWER};
 use crate::fake_tls::client_hello::{ClientHello, MAX_HELLO_WIRE, Scan, prove, scan};
+use crate::fake_tls::profile::{self, Group, Profile};
 use crate::fake_tls::record::Reader;
-use crate::fake_tls::server_hello::{KeyShare, MAX_ENCRYPTED, Offer, answer as make_answer};
+use crate::fake_tls::server_hello::{KeyShare, Look, MAX_ENCRYPTED, Offer, answer as make_answer};
 use crate::fake_tls::{RANDOM_LEN, RANDOM_OFFSET, around_random, digest};
 
 /// A ClientHello: scanned in any cut, put together, proven, read and answered.
@@ -48,13 +49,13 @@ fn scans_alike(part: &[u8], whole: &[u8]) {
 fn is_answered(hello: &ClientHello<'_>, steering: Steering) {
     assert!(hello.session_id().len() <= 32, "session id too long");
     assert!(hello.server_name().is_none_or(|name| !name.is_empty() && !name.contains(&0)), "not a name");
-    let share = match Offer::of(hello) {
+    let share = match Offer::of(hello, Group::Hybrid) {
         Offer::Hybrid(_) => KeyShare::Hybrid(Box::new([5; 1088]), [9; 32]),
         Offer::X25519 => KeyShare::X25519([9; 32]),
     };
     let key = &keys()[usize::from(steering.mode) % 3];
     let encrypted = vec![7; usize::from(steering.cut) % MAX_ENCRYPTED + 1];
-    let answer = make_answer(hello, key, &share, &encrypted);
+    let answer = make_answer(hello, key, Look::COMMON, &share, &encrypted);
     assert_eq!(check::check(&answer, key, hello.random()), Ok(Some(answer.len())));
     let part = &answer[..steering.at(answer.len() - 1)];
     assert_eq!(check::check(part, key, hello.random()), Ok(None));
@@ -101,4 +102,20 @@ fn records_read_alike(bytes: &[u8], steering: Steering) {
         }
     });
     assert_eq!(error.map_or(Ok(stream), Err), expected);
+}
+
+/// What a site answers, and what is learned from it: an answer of ours after that profile is one that fits it.
+pub fn profile(data: &[u8]) {
+    let Some((steering, flight)) = Steering::split(data) else { return };
+    let Ok(seen) = profile::observe(flight) else { return };
+    assert!(!seen.encrypted.is_empty(), "a flight without an encrypted part");
+    let profile = Profile::of(&[seen.clone(), seen.clone()]).expect("there are two");
+    assert!(profile.fits(&seen), "a profile that its own observation does not fit");
+    let len = profile.draw(steering.cut.into()).expect("there is a length");
+    assert!((1..=MAX_ENCRYPTED).contains(&len), "a length that clients refuse");
+    let part = profile::observe(&flight[..steering.at(flight.len())]);
+    match part {
+        Ok(part) => assert!(seen.encrypted.starts_with(&part.encrypted), "other records in part"),
+        Err(error) => assert_eq!(error, profile::Unlike::Incomplete),
+    }
 }

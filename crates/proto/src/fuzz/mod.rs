@@ -22,7 +22,7 @@ pub use door::accept;
 pub use frames::{frames, session};
 pub use full::{full, rpc};
 pub use haproxy::haproxy;
-pub use hello::{answer, client_hello};
+pub use hello::{answer, client_hello, profile};
 pub use middle::{middle, middle_server};
 pub use text::{link, telegram_config};
 
@@ -100,7 +100,7 @@ mod tests {
 
     type Entry = (&'static str, fn(&[u8]));
 
-    const ENTRIES: [Entry; 12] = [
+    const ENTRIES: [Entry; 13] = [
         ("accept", accept),
         ("answer", answer),
         ("client_hello", client_hello),
@@ -110,6 +110,7 @@ mod tests {
         ("link", link),
         ("middle", middle),
         ("middle_server", middle_server),
+        ("profile", profile),
         ("rpc", rpc),
         ("session", session),
         ("telegram_config", telegram_config),
@@ -214,6 +215,11 @@ mod tests {
     #[test]
     fn middle_server_holds() {
         holds("middle_server", 512);
+    }
+
+    #[test]
+    fn profile_holds() {
+        holds("profile", 1024);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use teleferry_proto::cipher::CtrStream;
-use teleferry_proto::direct::Direct;
+use teleferry_proto::direct::{Direct, HEADROOM, TAILROOM};
 use teleferry_proto::obfuscated::{HEADER_LEN, Header};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
@@ -27,6 +27,15 @@ pub(crate) struct DirectLeg {
     outbox: Outbox,
 }
 
+/// How bytes go to the client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    /// Without cryptography where that can be.
+    pub(crate) fast_path: bool,
+    /// In TLS records.
+    pub(crate) records: bool,
+}
+
 impl DirectLeg {
     /// Connects to the data centre. Its header goes out with the first frames, in one write.
     ///
@@ -36,12 +45,12 @@ impl DirectLeg {
         destination: &Destination,
         header: Header,
         to_client: &CtrStream,
-        fast_path: bool,
+        way: Way,
         connect_timeout: Duration,
     ) -> Result<Self, DialError> {
         let (stream, address) = dial(&destination.addresses, connect_timeout).await?;
         let header = Header { dc: destination.dc, ..header };
-        let (wire, direct) = draw_header(header, to_client, fast_path);
+        let (wire, direct) = draw_header(header, to_client, way);
         let mut outbox = Outbox::default();
         outbox.hold(&wire);
         Ok(Self { stream, unproven: Some(Box::new(address)), direct, outbox })
@@ -80,18 +89,46 @@ impl DirectLeg {
         self.outbox.is_empty()
     }
 
-    /// Reads into `buf` what goes to the client, ready to be sent. 0 bytes: the data centre has closed.
-    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut read = ReadBuf::new(buf);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
-        let received = read.filled_mut();
-        self.direct.to_client(received);
-        Poll::Ready(Ok(received.len()))
+    /// Reads into `buf` what goes to the client, ready to be sent; says where it stands. 0 bytes: the data centre has closed.
+    pub(crate) fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<Range<usize>>> {
+        let room = HEADROOM..buf.len() - TAILROOM;
+        loop {
+            let mut read = ReadBuf::new(&mut buf[room.clone()]);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+            let len = read.filled().len();
+            if len == 0 {
+                let rest = self.direct.end();
+                buf[..rest.len()].copy_from_slice(rest);
+                return Poll::Ready(Ok(0..rest.len()));
+            }
+            let sent = self.direct.to_client(buf, room.start..room.start + len, entropy::fill);
+            if !sent.is_empty() {
+                return Poll::Ready(Ok(sent));
+            }
+        }
     }
 
-    /// The socket, when what comes from it goes to the client as it is.
-    pub(crate) const fn passing(&self) -> Option<&TcpStream> {
-        if self.direct.is_fast_path() { Some(&self.stream) } else { None }
+    /// The socket, when what comes from it goes to the client as it is, and how many of the next bytes do.
+    pub(crate) fn passing(&self) -> Option<(&TcpStream, usize)> {
+        match self.direct.unseen() {
+            0 => None,
+            unseen => Some((&self.stream, unseen)),
+        }
+    }
+
+    /// So many of these bytes have gone there.
+    pub(crate) fn passed(&mut self, len: usize) {
+        self.direct.passed(len);
+    }
+
+    /// Takes bytes that were to go past and are too few to be sent alone; says where in `buf` those stand that go to the
+    /// client now.
+    pub(crate) fn take_back(&mut self, buf: &mut [u8], data: Range<usize>) -> Range<usize> {
+        self.direct.to_client(buf, data, entropy::fill)
     }
 
     /// Tells the data centre that the client sends nothing more.
@@ -102,9 +139,9 @@ impl DirectLeg {
 }
 
 /// Draws random bytes until they make a header that looks like no other protocol.
-fn draw_header(header: Header, to_client: &CtrStream, fast_path: bool) -> ([u8; HEADER_LEN], Direct) {
+fn draw_header(header: Header, to_client: &CtrStream, way: Way) -> ([u8; HEADER_LEN], Direct) {
     loop {
-        if let Some(drawn) = Direct::open(&entropy::array(), header, to_client, fast_path) {
+        if let Some(drawn) = Direct::open(&entropy::array(), header, to_client, way.fast_path, way.records) {
             return drawn;
         }
     }

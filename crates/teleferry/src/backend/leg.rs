@@ -73,7 +73,7 @@ impl Leg {
         }
     }
 
-    /// Reads into `buf` what goes to the client, ready to be sent. 0 bytes: nothing more comes.
+    /// Reads into `buf` what goes to the client, ready to be sent; says where it stands. 0 bytes: nothing more comes.
     ///
     /// # Errors
     /// The session is over, for this reason.
@@ -81,10 +81,10 @@ impl Leg {
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut [u8],
-    ) -> Poll<Result<usize, CloseReason>> {
+    ) -> Poll<Result<Range<usize>, CloseReason>> {
         match self {
             Self::Direct(leg) => leg.poll_receive(cx, buf).map_err(broken),
-            Self::Middle(leg) => leg.poll_end(cx).map_ok(|()| 0),
+            Self::Middle(leg) => leg.poll_end(cx).map_ok(|()| 0..0),
         }
     }
 
@@ -137,11 +137,26 @@ impl Leg {
         }
     }
 
-    /// The socket, when what comes from it goes to the client as it is.
-    pub(crate) const fn passing(&self) -> Option<&TcpStream> {
+    /// The socket, when what comes from it goes to the client as it is, and how many of the next bytes do.
+    pub(crate) fn passing(&self) -> Option<(&TcpStream, usize)> {
         match self {
             Self::Direct(leg) => leg.passing(),
             Self::Middle(_) => None,
+        }
+    }
+
+    /// So many of these bytes have gone there.
+    pub(crate) fn passed(&mut self, len: usize) {
+        if let Self::Direct(leg) = self {
+            leg.passed(len);
+        }
+    }
+
+    /// Takes bytes at `buf[data]` that were to go past, and are too few to be sent alone; says which go to the client now.
+    pub(crate) fn take_back(&mut self, buf: &mut [u8], data: Range<usize>) -> Range<usize> {
+        match self {
+            Self::Direct(leg) => leg.take_back(buf, data),
+            Self::Middle(_) => data,
         }
     }
 }

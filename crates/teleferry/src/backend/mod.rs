@@ -8,7 +8,7 @@ mod lookout;
 mod middle;
 
 pub(crate) use book::{Book, Destination};
-pub(crate) use direct::DirectLeg;
+pub(crate) use direct::{DirectLeg, Way};
 pub(crate) use health::Health;
 pub(crate) use leg::Leg;
 pub(crate) use lookout::look_out;

@@ -7,6 +7,7 @@ mod check;
 mod container;
 mod ctl;
 mod demo;
+mod doctor;
 mod failure;
 mod generate;
 mod link;
@@ -42,6 +43,8 @@ enum Command {
     Demo,
     /// Checks the settings and prints what they mean, with secrets shortened
     Check(check::Arguments),
+    /// Looks at everything that the server depends on, and says what to mend
+    Doctor(doctor::Arguments),
     /// Prints the links that clients connect with
     Link(link::Arguments),
     /// Makes a random secret, in all its written forms
@@ -81,6 +84,7 @@ impl Command {
             Self::Run(arguments) => run::run(&arguments),
             Self::Demo => demo::run(),
             Self::Check(arguments) => check::run(&arguments, out),
+            Self::Doctor(arguments) => doctor::run(&arguments, out),
             Self::Link(arguments) => link::run(&arguments, out),
             Self::Secret(arguments) => secret::run(&arguments, out),
             Self::Ping(arguments) => ping::run(&arguments, out),

@@ -9,7 +9,7 @@ use teleferry_proto::secret::HostName;
 use super::container::Variables;
 use super::failure::Failure;
 use crate::config::{
-    self, ConfigError, CoverTarget, ListenAddress, Mode, Overrides, Protocol, Protocols, Snapshot,
+    self, ConfigError, CoverHost, CoverTarget, ListenAddress, Mode, Overrides, Protocol, Protocols, Snapshot,
 };
 use crate::state::{self, Generated, Listening};
 
@@ -165,7 +165,8 @@ fn without_file(
     if needs_domain {
         // The site that clients seem to visit is the one that strangers see. (A domain that was given may be our own.)
         snapshot.cover.target = snapshot.listeners.first().and_then(|listener| {
-            listener.domain.as_ref().map(|domain| CoverTarget::HostPort(domain.to_string(), 443))
+            let host = |domain: &HostName| CoverHost { host: domain.to_string(), port: 443 };
+            listener.domain.as_ref().map(|domain| CoverTarget::HostPort(host(domain)))
         });
     }
     Ok(Settings { snapshot, warnings })

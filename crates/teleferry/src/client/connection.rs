@@ -66,7 +66,7 @@ impl Connection {
     }
 
     /// The other end's address.
-    pub(super) const fn address(&self) -> Peer {
+    pub(crate) const fn address(&self) -> Peer {
         self.peer
     }
 

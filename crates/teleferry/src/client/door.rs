@@ -3,40 +3,42 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use teleferry_proto::accept::{Inner, InnerError, Protocols, ProvenHello, Stranger, Terms, Verdict};
 use teleferry_proto::cipher::CtrStream;
 use teleferry_proto::fake_tls::record;
-use teleferry_proto::fake_tls::server_hello::{self, Offer};
 use teleferry_proto::obfuscated::{Accepted, HEADER_LEN, Header};
-use teleferry_proto::per_sni;
 use teleferry_proto::secret::{HostName, SecretKey};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
 use super::Connection;
 use super::admission;
-use super::key_share;
+use super::answer;
 use super::passed_on::{self, Senders, Stop};
 use super::relay::misbehaviour;
 use crate::clock;
-use crate::config;
-use crate::entropy;
+use crate::config::{self, Policy, PolicyKey, Rule};
+use crate::cover::Early;
 use crate::gate::{Claim, ClockWindow, Handshake, Recall};
 use crate::net::{Peer, Stream};
 use crate::observe::{CloseReason, Kind, Stage};
 use crate::server::Rules;
-use crate::shard::Expiry;
+use crate::shard::{Expiry, Moment};
 
 /// Bytes read at once from somebody who has proven nothing yet.
 const READ: usize = 16 << 10;
+
+/// How long a connection may prove nothing before the cover site is called, to a tick more.
+const HESITATION: Duration = Duration::from_millis(100);
 
 /// What came of it.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// A client of ours.
     Client(Box<Client>),
-    /// Nobody of ours, with every byte that came.
-    Stranger(Stranger, Vec<u8>),
+    /// Nobody of ours, with every byte that came, and the cover site if it was called already.
+    Stranger(Stranger, Vec<u8>, Early),
     /// It ended on the way.
     Ended(CloseReason),
 }
@@ -71,8 +73,13 @@ pub(crate) struct Door {
     /// Whose word for another's address counts.
     senders: Senders,
     pub(super) window: ClockWindow,
-    /// Bytes in the encrypted part of an answer; see [`encrypted_len`].
-    encrypted_len: usize,
+    /// The name that clients ask for, where it is one. Whoever asks for another, or for none, is answered by the site in its
+    /// own way, so an answer of ours would be another than the site's to that name.
+    name: Option<HostName>,
+    /// Whether clients may ask for other names: where names are what tells them apart.
+    any_name: bool,
+    /// See [`answer::ordinary_len`].
+    ordinary_len: usize,
 }
 
 impl Door {
@@ -81,7 +88,9 @@ impl Door {
         let handshake = &settings.handshake;
         let keys: Vec<_> = listener.secrets.iter().map(|secret| secret.key.clone()).collect();
         Self {
-            encrypted_len: encrypted_len(listener.domain.as_ref().map_or("", HostName::as_str), keys.first()),
+            ordinary_len: answer::ordinary_len(listener.domain.as_ref(), keys.first()),
+            name: listener.domain.clone(),
+            any_name: settings.sni_secrets.salt.is_some() || asks_for_names(listener, &settings.policies),
             keys,
             names: listener.secrets.iter().map(|secret| secret.name.clone()).collect(),
             sni_salt: settings.sni_secrets.salt.clone(),
@@ -100,59 +109,66 @@ impl Door {
         self.names.get(secret)?.as_deref()
     }
 
+    /// Whether clients ask for this name, in whatever case.
+    fn has_name(&self, asked: Option<&[u8]>) -> bool {
+        let is_asked =
+            |name: &HostName| asked.is_some_and(|asked| name.as_str().as_bytes().eq_ignore_ascii_case(asked));
+        self.any_name || self.name.as_ref().is_none_or(is_asked)
+    }
+
     fn terms(&self) -> Terms<'_> {
         Terms { keys: &self.keys, protocols: self.protocols, sni_salt: self.sni_salt.as_deref() }
     }
 }
 
-/// The length of the encrypted part of an answer: 2,500 to 3,600 bytes, as of a usual certificate chain. It belongs to
-/// the site, so it stays the same from start to start.
-fn encrypted_len(domain: &str, key: Option<&SecretKey>) -> usize {
-    let key = key.map_or(&[0; 16], SecretKey::as_bytes);
-    let hash = per_sni::derive(&SecretKey::new(*key), "length of the encrypted flight", domain.as_bytes());
-    let [a, b, ..] = *hash.as_bytes();
-    2500 + usize::from(u16::from_le_bytes([a, b]) % 1101)
-}
-
-/// As that of a server with an ECDSA certificate, the length varies by one with the signature.
-const fn with_signature_jitter(len: usize, draw: u8) -> usize {
-    match draw {
-        0..=61 => len - 1,
-        62..=194 => len,
-        195.. => len + 1,
-    }
+/// Whether a rule of the listener looks at the names that clients ask for.
+fn asks_for_names(listener: &config::Listener, policies: &[Policy]) -> bool {
+    policies
+        .iter()
+        .filter(|policy| policy.listeners.as_ref().is_none_or(|names| names.contains(&listener.name)))
+        .any(|policy| match &policy.rule {
+            Rule::Table { key, .. } => *key == PolicyKey::TlsDomain,
+            Rule::MaxConnections { keys, .. } => keys.contains(&PolicyKey::TlsDomain),
+        })
 }
 
 /// Waits until a connection proves itself or shows that it does not; answers a proven hello that may come in.
+///
+/// Who has shown neither after a moment may be a visitor who waits for the cover site: it is called, and gets what came so
+/// far, but never the bytes that complete a hello or header before they are judged. Whoever proves itself after all is
+/// answered by us, and the site never answered; once it has, the connection is its visitor's for good.
 pub(super) async fn knock(connection: &mut Connection, stream: &mut Stream) -> Outcome {
     // Secrets are told apart by their place in the list, which a reload may change: one list from knock to answer.
     let rules = connection.listener().rules();
-    let begun = clock::now();
-    let mut first_bytes = Vec::new();
+    let (begun, came) = (clock::now(), connection.shard().moment());
+    let (mut first_bytes, mut early) = (Vec::new(), Early::default());
     let header = passed_on::read_header(connection, &rules.door.senders, stream, &mut first_bytes);
     match connection.alarm().within(header).await {
         Ok(Ok(None)) => {}
         Ok(Ok(Some(peer))) => connection.passed_on_for(peer),
-        Ok(Err(Stop::Stranger(reason))) => return Outcome::Stranger(reason, first_bytes),
+        Ok(Err(Stop::Stranger(reason))) => return Outcome::Stranger(reason, first_bytes, early),
         Ok(Err(Stop::Ended(reason))) => return Outcome::Ended(reason),
-        Err(expiry) => return too_late(expiry, first_bytes),
+        Err(Expiry::Deadline) => return Outcome::Stranger(Stranger::HandshakeTimeout, first_bytes, early),
+        Err(Expiry::Drained) => return Outcome::Ended(CloseReason::proxy(Kind::Drained)),
     }
     let _handshake = match may_try(connection) {
         Ok(handshake) => handshake,
-        Err(reason) => return Outcome::Stranger(reason, first_bytes),
+        Err(reason) => return Outcome::Stranger(reason, first_bytes, early),
     };
-    let proving = prove(connection, &rules, stream, &mut first_bytes);
-    let verdict = connection.alarm().within(proving).await;
+    let entry = judge(connection, came, &rules, stream, &mut first_bytes, &mut early).await;
     let judged = clock::now();
     let counters = connection.shard().counters();
     counters.stage(Stage::Verdict, judged.duration_since(begun));
-    let entry = match verdict {
-        Ok(Entry::Header(client)) => return Outcome::Client(client),
-        Ok(Entry::Hello(entry)) => entry,
-        Ok(Entry::Stranger(reason)) => return Outcome::Stranger(reason, first_bytes),
-        Ok(Entry::Ended(reason)) => return Outcome::Ended(reason),
-        Err(expiry) => return too_late(expiry, first_bytes),
+    let entry = match entry {
+        Entry::Header(client) => return Outcome::Client(client),
+        Entry::Hello(entry) => entry,
+        Entry::Stranger(reason) => return Outcome::Stranger(reason, first_bytes, early),
+        Entry::Ended(reason) => {
+            early.break_off(reason);
+            return Outcome::Ended(reason);
+        }
     };
+    drop(early);
     let behind = first_bytes.split_off(entry.hello_len);
     drop(first_bytes);
     match connection.alarm().within(answered(connection, stream, entry, behind)).await {
@@ -164,13 +180,6 @@ pub(super) async fn knock(connection: &mut Connection, stream: &mut Stream) -> O
         Err(expiry) => {
             Outcome::Ended(connection.expired(expiry, CloseReason::client(Kind::HandshakeTimeout)))
         }
-    }
-}
-
-fn too_late(expiry: Expiry, first_bytes: Vec<u8>) -> Outcome {
-    match expiry {
-        Expiry::Deadline => Outcome::Stranger(Stranger::HandshakeTimeout, first_bytes),
-        Expiry::Drained => Outcome::Ended(CloseReason::proxy(Kind::Drained)),
     }
 }
 
@@ -202,12 +211,44 @@ struct Admitted {
     claims: Vec<Claim>,
 }
 
-/// Reads until there is a verdict on the first bytes, and asks the gate about a client.
+/// Waits for a verdict for the handshake time, and calls the cover site when there is none after a moment.
+async fn judge(
+    connection: &Connection,
+    came: Moment,
+    rules: &Rules,
+    stream: &mut Stream,
+    first_bytes: &mut Vec<u8>,
+    early: &mut Early,
+) -> Entry {
+    let timeout = connection.shard().settings().handshake.timeout;
+    let alarm = connection.alarm();
+    if connection.shard().cover().exists() {
+        alarm.set(HESITATION.min(timeout));
+    }
+    loop {
+        let verdict = alarm.within(prove(connection, rules, stream, first_bytes, early)).await;
+        match verdict {
+            Err(Expiry::Deadline) if early.call(connection, stream) => {
+                alarm.set_since(came, timeout);
+            }
+            Err(Expiry::Deadline) => return Entry::Stranger(Stranger::HandshakeTimeout),
+            Err(Expiry::Drained) => return Entry::Ended(CloseReason::proxy(Kind::Drained)),
+            Ok(entry) => {
+                alarm.set_since(came, timeout);
+                return entry;
+            }
+        }
+    }
+}
+
+/// Reads until there is a verdict on the first bytes, or the cover site has answered; asks the gate about a client. May be
+/// dropped and begun again.
 async fn prove(
     connection: &Connection,
     rules: &Rules,
     stream: &mut Stream,
     first_bytes: &mut Vec<u8>,
+    early: &mut Early,
 ) -> Entry {
     let Rules { door, policy, .. } = rules;
     loop {
@@ -223,32 +264,38 @@ async fn prove(
                     }
                 };
             }
+            Verdict::Hello(proven) if !door.has_name(proven.hello.server_name()) => {
+                return Entry::Stranger(Stranger::TlsSni);
+            }
             Verdict::Hello(proven) => {
                 return match admission::of_hello(connection, door, policy, &proven) {
                     Err(reason) => Entry::Stranger(reason),
-                    Ok(claims) => answer(door, proven, claims),
+                    Ok(claims) => admit(connection, door, proven, claims),
                 };
             }
         }
-        match std::future::poll_fn(|cx| read_some(connection, stream, first_bytes, cx)).await {
-            Err(_) => return Entry::Ended(CloseReason::client(Kind::Reset)),
-            Ok(0) => return Entry::Stranger(Stranger::Gone),
-            Ok(_) => {}
+        let news = std::future::poll_fn(|cx| match read_some(connection, stream, first_bytes, cx) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            // Everything that is there was judged; only then is it passed on.
+            Poll::Pending => early.poll(cx, first_bytes).map(|()| None),
+        });
+        match news.await {
+            Some(Err(_)) => return Entry::Ended(CloseReason::client(Kind::Reset)),
+            Some(Ok(0)) => return Entry::Stranger(Stranger::Gone),
+            Some(Ok(_)) => {}
+            None => return Entry::Stranger(Stranger::HandshakeTimeout),
         }
     }
 }
 
-/// What to say to a hello that may come in.
-fn answer(door: &Door, proven: ProvenHello<'_>, claims: Vec<Claim>) -> Entry {
-    let ProvenHello { key, hello, wire_len, .. } = proven;
-    let Ok(share) = key_share::make(Offer::of(&hello)) else {
-        return Entry::Ended(CloseReason::proxy(Kind::Fault));
-    };
-    let [draw] = entropy::array();
-    let mut encrypted = vec![0; with_signature_jitter(door.encrypted_len, draw)];
-    entropy::fill(&mut encrypted);
-    let answer = server_hello::answer(&hello, &key, &share, &encrypted);
-    Entry::Hello(Admitted { key, hello_len: wire_len, answer, claims })
+/// A hello may come in: what is to be said to it.
+fn admit(connection: &Connection, door: &Door, proven: ProvenHello<'_>, claims: Vec<Claim>) -> Entry {
+    match answer::make(connection, door.name.as_ref(), door.ordinary_len, &proven) {
+        None => Entry::Ended(CloseReason::proxy(Kind::Fault)),
+        Some(answer) => {
+            Entry::Hello(Admitted { key: proven.key, hello_len: proven.wire_len, answer, claims })
+        }
+    }
 }
 
 /// Sends the answer in one write, then waits for the header inside TLS records.

@@ -1,6 +1,7 @@
 //! One accepted connection, from its first byte to its end.
 
 mod admission;
+mod answer;
 mod connection;
 mod door;
 mod half;
@@ -37,9 +38,9 @@ pub(crate) fn spawn(shard: &Rc<Shard>, listener: &Rc<Listener>, place: Place, st
 async fn serve(mut connection: Connection, mut stream: Stream) {
     match door::knock(&mut connection, &mut stream).await {
         Outcome::Client(client) => carry(connection, stream, *client).await,
-        Outcome::Stranger(reason, first_bytes) => {
+        Outcome::Stranger(reason, first_bytes, early) => {
             connection.stranger(reason);
-            cover::visit(connection, stream, first_bytes).await;
+            cover::visit(connection, stream, first_bytes, early).await;
         }
         Outcome::Ended(reason) => {
             connection.ended(reason);

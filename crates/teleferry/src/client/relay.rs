@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use teleferry_proto::direct::{HEADROOM as HEADROOM_DOWN, TAILROOM as TAILROOM_DOWN};
 use teleferry_proto::fake_tls::record::RecordError;
 use teleferry_proto::session::{HEADROOM, Received, Session, SessionError};
 use teleferry_proto::transport::FrameError;
@@ -28,8 +29,10 @@ use crate::observe::{CloseReason, Kind, ListenerCounters, ShardCounters, Side};
 use crate::shard::{Expiry, take_turns};
 use splice::Bulk;
 
-/// Bytes read at once: what is sent to a client at once.
+/// Bytes read at once: about what is sent to a client at once.
 const READ: usize = PIECE;
+/// What a read for the client may take, with the room that its leg needs around it.
+const ROOM: usize = HEADROOM_DOWN + READ + TAILROOM_DOWN;
 /// Bytes copied in one direction before other sessions have their turn. More would not be cheaper, and whoever waits
 /// meanwhile notices it.
 const TURN: usize = READ;
@@ -237,16 +240,17 @@ impl Relay {
                 take_turns(cx);
                 break;
             }
-            match self.leg.poll_receive(cx, &mut scratch[..READ]) {
+            match self.leg.poll_receive(cx, &mut scratch[..ROOM]) {
                 Poll::Pending => break,
                 Poll::Ready(Err(reason)) => return Err(reason),
-                Poll::Ready(Ok(0)) => self.down = Way::Ending,
-                Poll::Ready(Ok(n)) => {
-                    moved += n;
-                    self.shard_counters().telegram_reads.observe(n as u64);
-                    let sent = client.send(cx, &scratch[..n]).map_err(reset)?;
+                Poll::Ready(Ok(stream)) if stream.is_empty() => self.down = Way::Ending,
+                Poll::Ready(Ok(stream)) => {
+                    moved += stream.len();
+                    self.shard_counters().telegram_reads.observe(stream.len() as u64);
+                    let is_full = stream.len() + HEADROOM_DOWN >= READ;
+                    let sent = client.send(cx, &scratch[stream]).map_err(reset)?;
                     self.counters().to_client.add(sent as u64);
-                    if n == READ {
+                    if is_full {
                         self.begin_bulk();
                     }
                 }

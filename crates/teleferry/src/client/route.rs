@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::Connection;
 use super::door::Client;
-use crate::backend::{Destination, DirectLeg, Leg, MiddleLeg, Passenger, Pool};
+use crate::backend::{Destination, DirectLeg, Leg, MiddleLeg, Passenger, Pool, Way};
 use crate::clock;
 use crate::config::Mode;
 use crate::net::ClientSide;
@@ -113,12 +113,13 @@ async fn direct(
     let shard = connection.shard();
     let counters = &connection.listener().counters;
     let count = |which: fn(&DcCounters) -> &Counter| connection.dc().map_or((), |dc| which(dc).add(1));
-    let (fast_path, connect_timeout) = {
+    let (way, connect_timeout) = {
         let settings = &shard.settings().telegram;
-        (settings.fast_path, settings.connect_timeout)
+        let records = client.records.is_some();
+        (Way { fast_path: settings.fast_path, records }, settings.connect_timeout)
     };
     shard.shared.health.sort(&mut destination.addresses, clock::now());
-    let opening = DirectLeg::open(&destination, client.header, &client.to_client, fast_path, connect_timeout);
+    let opening = DirectLeg::open(&destination, client.header, &client.to_client, way, connect_timeout);
     match connection.alarm().within(opening).await {
         Ok(Ok(leg)) => {
             counters.dc_connected.add(1);

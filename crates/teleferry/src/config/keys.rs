@@ -126,17 +126,6 @@ const fn fixed(name: &'static str, kind: &'static str, value: Value, meaning: &'
     Key { change: Change::Restart, ..key(name, kind, value, meaning) }
 }
 
-const fn later(name: &'static str, with: &'static str) -> Key {
-    Key {
-        name,
-        kind: "",
-        value: Value::Example(""),
-        meaning: "",
-        status: Planned(with),
-        change: Change::Live,
-    }
-}
-
 const fn later_section(name: &'static str, repeated: bool, with: &'static str) -> Section {
     Section { name, repeated, meaning: "", status: Planned(with), keys: &[] }
 }
@@ -144,7 +133,6 @@ const fn later_section(name: &'static str, repeated: bool, with: &'static str) -
 /// The section of tables.
 const TABLES: &str = "tables";
 
-const DOOR: &str = "protection at the door";
 const SPLIT: &str = "split operation";
 
 /// The whole table, in the order of the reference.
@@ -257,9 +245,9 @@ pub const SECTIONS: &[Section] = &[
         keys: &[
             key(
                 "target",
-                "\"off\", \"HOST:PORT\" or \"unix:PATH\"",
+                "\"off\", \"HOST:PORT\", \"unix:PATH\" or \"sni\"",
                 Value::Default("\"off\""),
-                "Where strangers are taken, from their first byte. Without it their connections are closed, which a probe can tell from a site.",
+                "Where strangers are taken, from their first byte; \"sni\" takes them to the host that their TLS hello names, if it is listed in only_domains. Without a target they are told nothing and closed after a while, which a probe can tell from a site.",
             ),
             key(
                 "connect_timeout",
@@ -267,9 +255,24 @@ pub const SECTIONS: &[Section] = &[
                 Value::Default("\"10s\""),
                 "For each of the site's addresses.",
             ),
-            later("only_domains", DOOR),
-            later("proxy_protocol", DOOR),
-            later("profile", DOOR),
+            key(
+                "only_domains",
+                "host or list of hosts, each with a port or on 443",
+                Value::Example("[\"www.example.com\", \"shop.example.com\"]"),
+                "With target = \"sni\", which needs it: the hosts that may be connected to. Who names none of them, or nothing, is taken to the first.",
+            ),
+            key(
+                "proxy_protocol",
+                "off, v1 or v2",
+                Value::Default("\"off\""),
+                "Tells the site whose connection it is, with a PROXY protocol header in front of the visitor's bytes. The site has to expect one.",
+            ),
+            key(
+                "profile",
+                "auto or off",
+                Value::Default("\"auto\""),
+                "auto: the site is asked now and then how it answers clients, and the answers that they get from here are like its own as far as they can be. off: they are those of an ordinary server.",
+            ),
         ],
     },
     Section {

@@ -34,9 +34,9 @@ pub use policy::{ListSource, Policy, PolicyKey, Rule, TableSettings};
 pub use problem::Problems;
 pub(crate) use sections::DEFAULT_SOCKET;
 pub use snapshot::{
-    AddressPreference, Admin, Cover, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits, ListenAddress,
-    Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, ProxyProtocol, Relay, Replay, Server,
-    Snapshot, SniSecrets, Telegram,
+    AddressPreference, Admin, Cover, CoverHost, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits,
+    ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, ProxyProtocol, Relay,
+    Replay, Server, Snapshot, SniSecrets, Telegram,
 };
 pub use value::{Wrong, ad_tag, domain, listen_address, mode, protocol, secret_key};
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 use teleferry_proto::dc::DcId;
+use teleferry_proto::haproxy::Version;
 use teleferry_proto::per_sni;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -137,7 +138,7 @@ fn ip_lookup(table: &Table<'_>, problems: &mut Vec<Problem>) -> Vec<Uri> {
 pub(super) fn cover(table: &Table<'_>, listeners: &[Listener], problems: &mut Vec<Problem>) -> Cover {
     let target = table.text("target", problems, |text| {
         let target = value::cover_target(text)?;
-        // The plain case of a loop; others show when the target answers.
+        // The plain case of a loop; others show once the addresses are known, or when a visitor goes round.
         if target.as_ref().is_some_and(|target| leads_to(target, listeners)) {
             return Err(Wrong::new(
                 "is an address of a listener, so that visitors would go round in circles",
@@ -145,18 +146,42 @@ pub(super) fn cover(table: &Table<'_>, listeners: &[Listener], problems: &mut Ve
         }
         Ok(target)
     });
+    let listed = table.texts("only_domains", problems, value::cover_domain);
+    let mut target = target.or(None);
+    match (&mut target, listed) {
+        (Some(CoverTarget::Sni(hosts)), Given::Yes(listed)) => {
+            hosts.extend(listed.into_inner().into_iter().map(Spanned::into_inner));
+        }
+        (Some(CoverTarget::Sni(_)), Given::No) => problems.push(
+            Problem::new(table.span_of("target"), "`cover.target` = \"sni\" needs `cover.only_domains`")
+                .help("name the hosts that visitors may be taken to, the usual one first; without a list this server would connect to whatever a stranger names"),
+        ),
+        (Some(CoverTarget::Sni(_)), Given::Wrong) | (_, Given::No | Given::Wrong) => {}
+        (_, Given::Yes(listed)) => problems.push(
+            Problem::new(Some(listed.span()), "`cover.only_domains` is used by `cover.target` = \"sni\" alone")
+                .help("set the target to \"sni\", or remove the list"),
+        ),
+    }
     Cover {
-        target: target.or(None),
+        target,
         connect_timeout: table
             .duration("connect_timeout", problems, &(SHORTEST..=5 * MINUTE))
             .or(10 * SECOND),
+        proxy_protocol: table
+            .text("proxy_protocol", problems, |text| {
+                value::one_of(text, &[("off", None), ("v1", Some(Version::V1)), ("v2", Some(Version::V2))])
+            })
+            .or(None),
+        learn: table
+            .text("profile", problems, |text| value::one_of(text, &[("auto", true), ("off", false)]))
+            .or(true),
     }
 }
 
 fn leads_to(target: &CoverTarget, listeners: &[Listener]) -> bool {
     listeners.iter().flat_map(|listener| &listener.addresses).any(|address| match (target, address) {
-        (CoverTarget::HostPort(host, port), ListenAddress::Inet(inet)) => {
-            host.parse() == Ok(inet.ip()) && *port == inet.port()
+        (CoverTarget::HostPort(host), ListenAddress::Inet(inet)) => {
+            host.host.parse() == Ok(inet.ip()) && host.port == inet.port()
         }
         (CoverTarget::Unix(target), ListenAddress::Unix(path)) => target == path,
         _ => false,

@@ -3,8 +3,12 @@
 use std::borrow::Cow;
 use std::fmt::{self, Display};
 
+use teleferry_proto::haproxy::Version;
+
 use super::policy::{Policy, Rule, TableSettings};
-use super::snapshot::{Admin, Listener, Log, Replay, Server, Snapshot, SniSecrets, Telegram};
+use super::snapshot::{
+    Admin, Cover, CoverTarget, Listener, Log, Replay, Server, Snapshot, SniSecrets, Telegram,
+};
 use super::value::{show_duration, show_size};
 
 /// A table of the file with what is in force.
@@ -32,13 +36,10 @@ impl Snapshot {
     /// Everything but the listeners, in the order of the file.
     pub(super) fn shown(&self) -> Vec<Shown> {
         let Self { server, listeners: _, telegram, cover, handshake, relay, limits, log, admin, .. } = self;
-        let target = cover.target.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
         let mut all = vec![
             show_server(server),
             show_telegram(telegram),
-            Shown::new("cover")
-                .quoted("target", target)
-                .quoted("connect_timeout", show_duration(cover.connect_timeout)),
+            show_cover(cover),
             Shown::new("handshake")
                 .quoted("timeout", show_duration(handshake.timeout))
                 .quoted("clock_skew_past", show_duration(handshake.clock_skew_past))
@@ -110,6 +111,24 @@ fn show_server(server: &Server) -> Shown {
         shown = shown.quoted("public_host", host);
     }
     shown.plain("max_connections", max_connections).quoted("drain", show_duration(*drain))
+}
+
+fn show_cover(cover: &Cover) -> Shown {
+    let Cover { target, connect_timeout, proxy_protocol, learn } = cover;
+    let version = match proxy_protocol {
+        None => "off",
+        Some(Version::V1) => "v1",
+        Some(Version::V2) => "v2",
+    };
+    let shown = target.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
+    let mut shown = Shown::new("cover").quoted("target", shown);
+    if let Some(CoverTarget::Sni(hosts)) = target {
+        shown = shown.plain("only_domains", list(hosts));
+    }
+    shown
+        .quoted("connect_timeout", show_duration(*connect_timeout))
+        .quoted("proxy_protocol", version)
+        .quoted("profile", if *learn { "auto" } else { "off" })
 }
 
 fn show_admin(admin: &Admin) -> Shown {

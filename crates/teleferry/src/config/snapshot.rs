@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 use ipnet::IpNet;
+use teleferry_proto::haproxy::Version;
 use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, SecretKey};
 
@@ -206,15 +207,30 @@ pub struct Cover {
     pub target: Option<CoverTarget>,
     /// For each address that is tried.
     pub connect_timeout: Duration,
+    /// Which PROXY protocol header tells the site whose connection it is; `None`: none.
+    pub proxy_protocol: Option<Version>,
+    /// Whether answers to clients take after the site's, which is asked for that now and then.
+    pub learn: bool,
 }
 
 /// Where the cover site is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CoverTarget {
-    /// A name or address (IPv6 without brackets), and a TCP port.
-    HostPort(String, u16),
+    /// A host.
+    HostPort(CoverHost),
+    /// The host that a visitor's TLS hello names, when it is one of these; else the first of them. At least one.
+    Sni(Vec<CoverHost>),
     /// A socket in the file system.
     Unix(PathBuf),
+}
+
+/// A web server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoverHost {
+    /// A name, or an address (IPv6 without brackets).
+    pub host: String,
+    /// Its TCP port.
+    pub port: u16,
 }
 
 /// `[handshake]`
@@ -435,9 +451,18 @@ impl fmt::Display for ListenAddress {
 impl fmt::Display for CoverTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::HostPort(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::HostPort(host, port) => write!(f, "{host}:{port}"),
+            Self::HostPort(host) => host.fmt(f),
+            Self::Sni(_) => f.write_str("sni"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for CoverHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self { host, port } => write!(f, "{host}:{port}"),
         }
     }
 }

@@ -13,7 +13,7 @@ use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, Secret, SecretKey, is_public_secret, is_public_tag};
 
 use super::levels::{LEVELS, Levels, LevelsError};
-use super::snapshot::{CoverTarget, ListenAddress, Mode, Protocol};
+use super::snapshot::{CoverHost, CoverTarget, ListenAddress, Mode, Protocol};
 
 /// Why a value cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,17 +150,36 @@ pub(super) fn dc_address(text: &str) -> Result<SocketAddr, Wrong> {
     }
 }
 
-/// Where the cover site is; `None` is "off".
+/// Where the cover site is; `None` is "off". The hosts of "sni" are another key's.
 pub(super) fn cover_target(text: &str) -> Result<Option<CoverTarget>, Wrong> {
     match text {
         "off" => return Ok(None),
-        "sni" => return Err(Wrong::new("is not yet supported: it comes with protection at the door")),
+        "sni" => return Ok(Some(CoverTarget::Sni(Vec::new()))),
         _ => {}
     }
     if let Some(path) = text.strip_prefix("unix:") {
         return path_after("unix:", path).map(|path| Some(CoverTarget::Unix(path)));
     }
-    let wrong = || Wrong::new("is no target").help("the forms are \"off\", \"HOST:PORT\" and \"unix:PATH\"");
+    let wrong =
+        || Wrong::new("is no target").help("the forms are \"off\", \"HOST:PORT\", \"unix:PATH\" and \"sni\"");
+    cover_host_and_port(text, wrong).map(|host| Some(CoverTarget::HostPort(host)))
+}
+
+/// A host that visitors may ask for: a name, with a port or on 443.
+pub(super) fn cover_domain(text: &str) -> Result<CoverHost, Wrong> {
+    if HostName::new(text).is_ok() {
+        return Ok(CoverHost { host: text.to_owned(), port: 443 });
+    }
+    let host = cover_host_and_port(text, || {
+        Wrong::new("is no host name").help("the forms are \"HOST\" and \"HOST:PORT\"")
+    })?;
+    if host.host.parse::<IpAddr>().is_ok() {
+        return Err(Wrong::new("is an address, which visitors do not ask for by name"));
+    }
+    Ok(host)
+}
+
+fn cover_host_and_port(text: &str, wrong: impl Fn() -> Wrong) -> Result<CoverHost, Wrong> {
     let (host, port) = text.rsplit_once(':').ok_or_else(|| {
         if HostName::new(text).is_ok() {
             Wrong::new("has no port").help(format!("add it: \"{text}:443\""))
@@ -168,7 +187,7 @@ pub(super) fn cover_target(text: &str) -> Result<Option<CoverTarget>, Wrong> {
             wrong()
         }
     })?;
-    let port = port.parse().ok().filter(|&port: &u16| port != 0).ok_or_else(wrong)?;
+    let port = port.parse().ok().filter(|&port: &u16| port != 0).ok_or_else(&wrong)?;
     let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(bare) if bare.parse::<std::net::Ipv6Addr>().is_ok() => bare,
         Some(_) => return Err(wrong()),
@@ -178,7 +197,7 @@ pub(super) fn cover_target(text: &str) -> Result<Option<CoverTarget>, Wrong> {
             host
         }
     };
-    Ok(Some(CoverTarget::HostPort(host.to_owned(), port)))
+    Ok(CoverHost { host: host.to_owned(), port })
 }
 
 /// An address for tools of the operator.
@@ -413,10 +432,14 @@ mod tests {
             assert_eq!(target.to_string(), text);
         }
         assert_eq!(cover_target("off"), Ok(None));
-        for text in
-            ["", "www.example.com", "a:0", "a:65536", "2001:db8::1:443", "[a]:1", "unix:", ":443", "sni"]
-        {
+        for text in ["", "www.example.com", "a:0", "a:65536", "2001:db8::1:443", "[a]:1", "unix:", ":443"] {
             cover_target(text).expect_err(text);
+        }
+        for (text, shown) in [("a.example", "a.example:443"), ("a.example:8443", "a.example:8443")] {
+            assert_eq!(cover_domain(text).expect(text).to_string(), shown);
+        }
+        for text in ["", "192.0.2.1:443", "[::1]:443", "a:0", "a b"] {
+            cover_domain(text).expect_err(text);
         }
     }
 

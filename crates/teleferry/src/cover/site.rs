@@ -6,81 +6,235 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{UnixStream, lookup_host};
-use tokio::runtime::Builder;
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
-use tracing::warn;
+use teleferry_proto::fake_tls::client_hello::{self, ClientHello, Scan};
+use teleferry_proto::haproxy::{Ends, Version, encode};
+use teleferry_proto::secret::HostName;
+use tokio::net::UnixStream;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
-use crate::config::{Cover, CoverTarget};
-use crate::net::{Stream, dial};
-use crate::shard::Phase;
-
-/// How often the site's name is looked up again.
-const REFRESH: Duration = Duration::from_secs(60);
-/// How soon it is looked up again when that failed.
-const RETRY: Duration = Duration::from_secs(5);
+use super::call::{Call, Calls};
+use super::keeper::{self, Named};
+use super::learn::{GENTLE, Learner, Profiles, Store};
+use super::own::Own;
+use crate::client::Connection;
+use crate::config::{Cover, CoverHost, CoverTarget, Snapshot};
+use crate::net::{Peer, Stream, dial};
 
 /// The cover site, ready to be dialled from any shard without asking the resolver.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
-    place: Arc<Place>,
+    places: Places,
+    /// How it answers.
+    profiles: watch::Receiver<Arc<Profiles>>,
+    own: Own,
+    /// Keeps its thread going.
+    _keeper: Arc<Option<oneshot::Sender<()>>>,
+}
+
+/// The site's places. None: there is no site. Several: visitors choose among them by the name they ask for, and who asks for
+/// none of them gets the first.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    list: Arc<[Place]>,
     connect_timeout: Duration,
+    proxy_protocol: Option<Version>,
+    calls: Arc<Calls>,
 }
 
 #[derive(Debug)]
 enum Place {
-    /// There is none.
-    Nowhere,
-    /// The addresses of its name, kept fresh on a thread of their own; `None` until the first answer.
-    Tcp(watch::Receiver<Option<Arc<[SocketAddr]>>>),
+    /// A host, and its addresses: kept fresh when it is a name, and `None` until the first answer.
+    Tcp(CoverHost, watch::Receiver<Option<Arc<[SocketAddr]>>>),
     Unix(PathBuf),
 }
 
+/// Which of the places somebody wants. The default is the one for those who do not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Wanted(usize);
+
+/// The ends of a visitor's own connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Visitor {
+    /// Whom it comes from.
+    pub(super) peer: Peer,
+    /// Where it found us.
+    pub(super) local: Option<SocketAddr>,
+}
+
+/// Why there is no site to be had.
+#[derive(Debug)]
+pub(crate) enum SiteError {
+    /// Its address is one of our own.
+    Loop(CoverHost),
+    /// The system has no thread to give.
+    Thread(io::Error),
+}
+
 impl Site {
-    /// Begins to look up the site's name, when it has one. Does not wait for the answer.
+    /// Begins to look up the site's names and to learn how it answers, as far as there is need. Does not wait for any of it.
     ///
     /// # Errors
-    /// The system has no thread to give.
-    pub(crate) fn start(settings: &Cover, phase: watch::Receiver<Phase>) -> io::Result<Self> {
-        let place = match &settings.target {
-            None => Place::Nowhere,
-            Some(CoverTarget::Unix(path)) => Place::Unix(path.clone()),
-            Some(CoverTarget::HostPort(host, port)) => Place::Tcp(resolve(host, *port, phase)?),
-        };
-        Ok(Self { place: Arc::new(place), connect_timeout: settings.connect_timeout })
+    /// The site is this server itself, or the system has no thread to give.
+    pub(crate) fn start(snapshot: &Snapshot, own: Own) -> Result<Self, SiteError> {
+        Self::begin(snapshot, own, Arc::default())
     }
 
-    /// The same site with another time to connect.
-    pub(crate) fn with_timeout(&self, connect_timeout: Duration) -> Self {
-        Self { place: Arc::clone(&self.place), connect_timeout }
+    /// The site of new settings: this one while nothing has changed that it depends on, so that no name is looked up anew. How
+    /// it answers stays known while it is the same target.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub(crate) fn follow(&self, before: &Snapshot, after: &Snapshot, own: Own) -> Result<Self, SiteError> {
+        let same_target = before.cover.target == after.cover.target;
+        let same = same_target
+            && before.cover.learn == after.cover.learn
+            && before.cover.proxy_protocol == after.cover.proxy_protocol
+            && clients_names(before) == clients_names(after)
+            && self.own.is_like(&own);
+        if same {
+            let mut site = self.clone();
+            site.places.connect_timeout = after.cover.connect_timeout;
+            return Ok(site);
+        }
+        let known = if same_target && after.cover.learn { self.profiles() } else { Arc::default() };
+        Self::begin(after, own, known)
+    }
+
+    fn begin(snapshot: &Snapshot, own: Own, known: Arc<Profiles>) -> Result<Self, SiteError> {
+        let (places, names) = Places::new(&snapshot.cover, &own)?;
+        let (known, profiles) = watch::channel(known);
+        let learner = snapshot.cover.target.as_ref().filter(|_| snapshot.cover.learn).map(|target| Learner {
+            places: places.clone(),
+            names: clients_names(snapshot),
+            store: Store::new(snapshot.server.state_dir.clone(), target.to_string()),
+            known,
+            pace: GENTLE,
+        });
+        let learner = learner.filter(|learner| !learner.names.is_empty());
+        let keeper = keeper::start(names, own.clone(), learner).map_err(SiteError::Thread)?;
+        Ok(Self { places, profiles, own, _keeper: Arc::new(keeper) })
     }
 
     /// Whether there is a site at all.
     pub(crate) fn exists(&self) -> bool {
-        !matches!(*self.place, Place::Nowhere)
+        !self.places.list.is_empty()
     }
 
-    /// Connects to it.
+    /// How it answers hellos, as far as that is known.
+    pub(crate) fn profiles(&self) -> Arc<Profiles> {
+        Arc::clone(&self.profiles.borrow())
+    }
+
+    /// Its places.
+    pub(super) const fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Connects a visitor.
     ///
     /// # Errors
     /// What the last address said.
-    pub(crate) async fn connect(&self) -> io::Result<Stream> {
-        match &*self.place {
-            Place::Nowhere => Err(io::ErrorKind::NotFound.into()),
-            Place::Unix(path) => {
-                Ok(Stream::Unix(timeout(self.connect_timeout, UnixStream::connect(path)).await??))
+    pub(super) async fn receive(&self, wanted: Wanted, visitor: Visitor) -> io::Result<Call> {
+        self.places.connect(wanted, visitor.ends()).await
+    }
+}
+
+/// The names that clients of fake TLS ask for, each once.
+pub(super) fn clients_names(snapshot: &Snapshot) -> Vec<HostName> {
+    let tls = snapshot.listeners.iter().filter(|listener| listener.protocols.tls);
+    let mut names: Vec<_> = tls.filter_map(|listener| listener.domain.clone()).collect();
+    names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    names
+}
+
+impl Places {
+    /// The places of the settings, and the names to be looked up for them.
+    ///
+    /// # Errors
+    /// One of them is this server.
+    pub(crate) fn new(settings: &Cover, own: &Own) -> Result<(Self, Vec<Named>), SiteError> {
+        let hosts = match &settings.target {
+            None | Some(CoverTarget::Unix(_)) => &[][..],
+            Some(CoverTarget::HostPort(host)) => std::slice::from_ref(host),
+            Some(CoverTarget::Sni(hosts)) => hosts,
+        };
+        let mut names = Vec::new();
+        let mut list = Vec::new();
+        for host in hosts {
+            let literal = host.host.parse().ok().map(|ip| SocketAddr::new(ip, host.port));
+            if literal.is_some_and(|address| own.has(address)) {
+                return Err(SiteError::Loop(host.clone()));
             }
-            Place::Tcp(addresses) => {
+            let (sender, receiver) = watch::channel(literal.map(|address| Arc::from([address])));
+            if literal.is_none() {
+                names.push((host.clone(), sender));
+            }
+            list.push(Place::Tcp(host.clone(), receiver));
+        }
+        if let Some(CoverTarget::Unix(path)) = &settings.target {
+            list.push(Place::Unix(path.clone()));
+        }
+        let places = Self {
+            list: list.into(),
+            connect_timeout: settings.connect_timeout,
+            proxy_protocol: settings.proxy_protocol,
+            calls: Arc::default(),
+        };
+        Ok((places, names))
+    }
+
+    /// What is under way to them.
+    pub(super) fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// What a visitor with these first bytes wants. Only listed names count: whoever asks for another one does not make us
+    /// connect to it.
+    pub(super) fn wanted(&self, first_bytes: &[u8]) -> Wanted {
+        if self.list.len() < 2 {
+            return Wanted::default();
+        }
+        name_in(first_bytes).map_or_else(Wanted::default, |name| self.named(&name))
+    }
+
+    /// The place of this name, else the first.
+    pub(super) fn named(&self, name: &[u8]) -> Wanted {
+        let listed = self.list.iter().position(|place| match place {
+            Place::Tcp(host, _) => host.host.as_bytes().eq_ignore_ascii_case(name),
+            Place::Unix(_) => false,
+        });
+        listed.map_or_else(Wanted::default, Wanted)
+    }
+
+    /// Connects to one of them, for a visitor with these ends or on our own account; a header that tells it waits to be
+    /// sent, if the site expects one.
+    ///
+    /// # Errors
+    /// What the last address said.
+    pub(super) async fn connect(&self, wanted: Wanted, ends: Option<Ends>) -> io::Result<Call> {
+        let stream = match self.list.get(wanted.0) {
+            None => return Err(io::ErrorKind::NotFound.into()),
+            Some(Place::Unix(path)) => {
+                Stream::Unix(timeout(self.connect_timeout, UnixStream::connect(path)).await??)
+            }
+            Some(Place::Tcp(_, addresses)) => {
                 let addresses = first_answer(addresses.clone(), self.connect_timeout).await;
                 match dial(&addresses, self.connect_timeout).await {
-                    Ok((stream, _)) => Ok(Stream::Tcp(stream)),
-                    Err(error) => Err(error.last.unwrap_or_else(|| {
-                        io::Error::new(io::ErrorKind::NotFound, "its name has no address")
-                    })),
+                    Ok((stream, _)) => Stream::Tcp(stream),
+                    Err(error) => {
+                        let none = || io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+                        return Err(error.last.unwrap_or_else(none));
+                    }
                 }
             }
+        };
+        let mut call = Call::new(stream, &self.calls);
+        if let Some(version) = self.proxy_protocol {
+            call.outbox.hold(&encode(version, ends));
         }
+        Ok(call)
     }
 }
 
@@ -98,53 +252,22 @@ async fn first_answer(
     }
 }
 
-/// Keeps the addresses of a name fresh until nobody needs them, or the server stops. A literal address needs no thread.
-fn resolve(
-    host: &str,
-    port: u16,
-    mut phase: watch::Receiver<Phase>,
-) -> io::Result<watch::Receiver<Option<Arc<[SocketAddr]>>>> {
-    let literal = host.parse().map(|ip| SocketAddr::new(ip, port)).ok();
-    let (sender, receiver) = watch::channel(literal.map(|address| Arc::from([address])));
-    if literal.is_some() {
-        return Ok(receiver);
+impl Visitor {
+    /// Of this connection.
+    pub(super) fn new(connection: &Connection, stream: &Stream) -> Self {
+        Self { peer: connection.address(), local: stream.local_address() }
     }
-    let host = host.to_owned();
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("resolver".into()).spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                () = refresh(&host, port, &sender) => {}
-                () = sender.closed() => {}
-                _ = phase.wait_for(|phase| *phase == Phase::Closing) => {}
-            }
-        });
-    })?;
-    Ok(receiver)
+
+    /// Both of its ends, when it came over a network.
+    fn ends(self) -> Option<Ends> {
+        let (Peer::Inet(source), Some(destination)) = (self.peer, self.local) else { return None };
+        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        Some(Ends { source: canonical(source), destination: canonical(destination) })
+    }
 }
 
-async fn refresh(host: &str, port: u16, addresses: &watch::Sender<Option<Arc<[SocketAddr]>>>) {
-    let mut said = false;
-    loop {
-        match lookup_host((host, port)).await {
-            Ok(found) => {
-                said = false;
-                addresses.send_replace(Some(found.collect()));
-                sleep(REFRESH).await;
-            }
-            Err(error) => {
-                // The last known addresses stay, if there are any; said once until it works again.
-                addresses.send_if_modified(|known| {
-                    let first = known.is_none();
-                    known.get_or_insert_default();
-                    first
-                });
-                if !said {
-                    warn!(host, %error, "the cover site's name cannot be looked up");
-                }
-                said = true;
-                sleep(RETRY).await;
-            }
-        }
-    }
+/// The name that a TLS visitor asks for.
+fn name_in(first_bytes: &[u8]) -> Option<Vec<u8>> {
+    let Scan::Whole { record, .. } = client_hello::scan(first_bytes) else { return None };
+    ClientHello::parse(record)?.server_name().map(<[u8]>::to_vec)
 }

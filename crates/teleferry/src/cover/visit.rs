@@ -1,156 +1,177 @@
 //! A stranger at the cover site.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tracing::warn;
+use tracing::{error, warn};
 
+use super::call::Call;
+use super::early::{Early, Progress};
+use super::site::{Site, Visitor};
+use super::way::{End, Way};
 use crate::client::Connection;
 use crate::clock;
 use crate::net::{Outbox, Stream};
-use crate::observe::{CloseReason, Kind};
-use crate::shard::take_turns;
+use crate::observe::{CloseReason, Kind, Side};
+use crate::shard::Expiry;
 
-/// Bytes moved in one direction before other sessions have their turn.
-const TURN: usize = 256 << 10;
+/// How many ticks a reset waits for bytes that came before it and that the other end does not take.
+const PATIENCE: u32 = 50;
 
-/// Takes a stranger to the cover site with every byte that came, and relays both ways until both have ended. There is no
-/// time limit of ours: the site's timers are the only ones. Without a site, the stranger is read from and not answered.
-pub(crate) async fn visit(mut connection: Connection, stream: Stream, first_bytes: Vec<u8>) {
-    let shard = connection.shard();
+/// Takes a stranger to the cover site with every byte that came, and relays both ways until both have ended, or one has
+/// reset, which the other then sees. There is no limit of ours on time or bytes: the site's timers are the only ones.
+///
+/// When the site cannot be reached the stranger gets what a load balancer gives whose servers are down: an orderly end
+/// and no byte, as soon as that is known. Without a site, the stranger is read from and not answered.
+pub(crate) async fn visit(connection: Connection, stream: Stream, first_bytes: Vec<u8>, early: Early) {
     connection.listener().counters.from_visitor.add(first_bytes.len() as u64);
-    let cover = shard.cover();
-    if !cover.exists() {
+    let site = connection.shard().cover();
+    if !site.exists() {
         return super::farewell::ignore(connection, stream).await;
     }
     connection.alarm().clear();
-    let site = match connection.alarm().within(cover.connect()).await {
-        Ok(Ok(site)) => site,
-        Ok(Err(error)) => {
-            if let Some(more) = shard.throttles.cover_unreachable.pass(clock::now()) {
-                warn!(session = connection.id(), %error, more, "the cover site cannot be reached");
-            }
-            connection.ended(CloseReason::cover(Kind::Unreachable));
-            return super::farewell(&connection, stream).await;
-        }
+    let arriving = arrive(&connection, &site, Visitor::new(&connection, &stream), &first_bytes, early);
+    let (mut call, passed_on) = match connection.alarm().within(arriving).await {
+        Ok(Ok(arrived)) => arrived,
+        Ok(Err(reason)) => return leave(connection, stream, reason).await,
         Err(expiry) => {
             let reason = connection.expired(expiry, CloseReason::cover(Kind::Unreachable));
-            return connection.ended(reason);
+            return leave(connection, stream, reason).await;
         }
     };
+    call.outbox.hold(&first_bytes[passed_on..]);
+    drop(first_bytes);
     let mut visit = Visit {
-        up: Way { name: CloseReason::client(Kind::Closed), outbox: Outbox::default(), end: End::Open },
-        down: Way { name: CloseReason::cover(Kind::Closed), outbox: Outbox::default(), end: End::Open },
-        stream,
-        site,
+        up: Way::new(Side::Client, std::mem::take(&mut call.outbox)),
+        down: Way::new(Side::Cover, Outbox::default()),
         first: None,
+        waited: 0,
         connection,
     };
-    visit.up.outbox.hold(&first_bytes);
-    drop(first_bytes);
-    let reason = std::future::poll_fn(|cx| visit.poll(cx)).await;
+    let (mut stream, mut call) = (stream, call);
+    let reason = std::future::poll_fn(|cx| visit.poll(cx, &mut stream, &mut call.stream)).await;
     visit.connection.ended(reason);
+    if visit.down.is_reset() {
+        stream.reset();
+    }
+    if visit.up.is_reset() {
+        call.stream.reset();
+    }
+}
+
+/// A connection to the site, and how many of the first bytes it has already.
+async fn arrive(
+    connection: &Connection,
+    site: &Site,
+    visitor: Visitor,
+    first_bytes: &[u8],
+    early: Early,
+) -> Result<(Call, usize), CloseReason> {
+    let shard = connection.shard();
+    if site.places().calls().lead_back(visitor.peer, first_bytes) {
+        if let Some(more) = shard.throttles.cover_loop.pass(clock::now()) {
+            error!(
+                session = connection.id(),
+                more,
+                "cover.target leads back to this server: visitors get nothing; name the web server itself"
+            );
+        }
+        return Err(CloseReason::cover(Kind::Loop));
+    }
+    let wanted = site.places().wanted(first_bytes);
+    let called = match early.into_progress(wanted) {
+        Progress::Connected(call, passed_on) => return Ok((call, passed_on)),
+        Progress::Calling(calling) => calling.await,
+        Progress::None => site.receive(wanted, visitor).await,
+    };
+    called.map(|call| (call, 0)).map_err(|error| {
+        if let Some(more) = shard.throttles.cover_unreachable.pass(clock::now()) {
+            warn!(session = connection.id(), %error, more, "the cover site cannot be reached");
+        }
+        CloseReason::cover(Kind::Unreachable)
+    })
+}
+
+/// Ends a stranger's connection that did not come to the site.
+async fn leave(mut connection: Connection, stream: Stream, reason: CloseReason) {
+    connection.ended(reason);
+    if reason.kind != Kind::Drained {
+        super::farewell(&connection, stream).await;
+    }
 }
 
 /// Both ways between a stranger and the site.
 #[derive(Debug)]
 struct Visit {
-    stream: Stream,
-    site: Stream,
     up: Way,
     down: Way,
-    /// Who ended first.
+    /// Who ended first, and how.
     first: Option<CloseReason>,
+    /// Ticks that a reset has waited.
+    waited: u32,
     connection: Connection,
 }
 
-/// One direction.
-#[derive(Debug)]
-struct Way {
-    /// What it is called when the source ends in order.
-    name: CloseReason,
-    outbox: Outbox,
-    end: End,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Open,
-    /// The source has ended; what waits still has to go out.
-    Coming,
-    /// The destination knows it.
-    Told,
-}
-
 impl Visit {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        if let Poll::Ready(expiry) = self.connection.alarm().poll(cx) {
-            return Poll::Ready(self.connection.expired(expiry, CloseReason::client(Kind::Idle)));
-        }
-        let scratch = &mut self.connection.shard().scratch()[..];
-        let counters = &self.connection.listener().counters;
-        for (way, outcome) in [
-            (&counters.from_visitor, self.up.pump(cx, &mut self.stream, &mut self.site, scratch)),
-            (&counters.to_visitor, self.down.pump(cx, &mut self.site, &mut self.stream, scratch)),
-        ] {
-            match outcome {
-                Ok(moved) => way.add(moved as u64),
-                Err(_) => return Poll::Ready(self.first.unwrap_or(CloseReason::client(Kind::Reset))),
+    fn poll(&mut self, cx: &mut Context<'_>, stream: &mut Stream, site: &mut Stream) -> Poll<CloseReason> {
+        while let Poll::Ready(expiry) = self.connection.alarm().poll(cx) {
+            if expiry == Expiry::Drained {
+                return Poll::Ready(CloseReason::proxy(Kind::Drained));
             }
+            self.connection.alarm().clear();
+            self.waited += u32::from(self.up.is_reset() || self.down.is_reset());
         }
+        while self.pump(cx, stream, site) || self.is_cut(stream, site) {}
         for way in [&self.up, &self.down] {
-            if way.end != End::Open {
-                self.first.get_or_insert(way.name);
+            if let Some(reason) = way.ended() {
+                self.first.get_or_insert(reason);
             }
         }
-        match (self.up.end, self.down.end, self.first) {
-            (End::Told, End::Told, Some(first)) => Poll::Ready(first),
-            _ => Poll::Pending,
+        let ends = [self.up.end, self.down.end];
+        let over = ends == [End::Ended; 2] || ends == [End::Shut; 2] || ends.contains(&End::Broken);
+        if over || (ends.contains(&End::Breaking) && self.waited > PATIENCE) {
+            return Poll::Ready(self.first.unwrap_or(CloseReason::client(Kind::Reset)));
         }
+        if ends != [End::Open; 2] {
+            // No event tells what is waited for now. Just set, so the poll only has us woken.
+            self.connection.alarm().set(Duration::ZERO);
+            let _ = self.connection.alarm().poll(cx);
+        }
+        Poll::Pending
     }
-}
 
-impl Way {
-    /// Moves what there is from `source` to `sink`, and the end of the stream behind it. Says how many bytes were read.
-    fn pump<A, B>(
-        &mut self,
-        cx: &mut Context<'_>,
-        source: &mut A,
-        sink: &mut B,
-        scratch: &mut [u8],
-    ) -> std::io::Result<usize>
-    where
-        A: AsyncRead + Unpin,
-        B: AsyncWrite + Unpin,
-    {
-        let mut moved = 0;
-        loop {
-            self.outbox.flush(cx, sink)?;
-            if !self.outbox.is_empty() || self.end == End::Told {
-                return Ok(moved);
-            }
-            if self.end == End::Coming {
-                // Never blocks on a socket; an error shows in the next read.
-                let _ = Pin::new(sink).poll_shutdown(cx);
-                self.end = End::Told;
-                return Ok(moved);
-            }
-            if moved >= TURN {
-                take_turns(cx);
-                return Ok(moved);
-            }
-            let mut read = ReadBuf::new(scratch);
-            match Pin::new(&mut *source).poll_read(cx, &mut read)? {
-                Poll::Pending => return Ok(moved),
-                Poll::Ready(()) => match read.filled() {
-                    [] => self.end = End::Coming,
-                    bytes => {
-                        moved += bytes.len();
-                        self.outbox.write(cx, sink, bytes)?;
-                    }
-                },
+    /// Whether an end that had ended in order has reset since, which is not to be read any more.
+    fn is_cut(&mut self, stream: &Stream, site: &Stream) -> bool {
+        let mut cut = false;
+        for (way, source) in [(&mut self.up, stream), (&mut self.down, site)] {
+            if way.end == End::Ended && source.was_reset() {
+                way.source_gone();
+                cut = true;
             }
         }
+        cut
+    }
+
+    /// Moves both ways what there is. Says whether one end turned out to be gone, so that there is more to do.
+    fn pump(&mut self, cx: &mut Context<'_>, stream: &mut Stream, site: &mut Stream) -> bool {
+        let shard = self.connection.shard();
+        let counters = &self.connection.listener().counters;
+        let up = self.up.pump(cx, shard, stream, site);
+        match &up {
+            Ok(moved) => counters.from_visitor.add(*moved as u64),
+            Err(_) => {
+                self.up.sink_gone();
+                self.down.source_gone();
+            }
+        }
+        let down = self.down.pump(cx, shard, site, stream);
+        match &down {
+            Ok(moved) => counters.to_visitor.add(*moved as u64),
+            Err(_) => {
+                self.down.sink_gone();
+                self.up.source_gone();
+            }
+        }
+        up.is_err() || down.is_err()
     }
 }

@@ -16,9 +16,9 @@ use tracing::level_filters::LevelFilter;
 
 use super::PATIENCE;
 use crate::config::{
-    AddressPreference, Admin, Cover, CoverTarget, Handshake, Levels, Limits, ListenAddress, Listener, Log,
-    LogFormat, Mode, NamedSecret, Protocols, ProxyProtocol, Relay, Replay, Server as ServerSettings,
-    Snapshot, SniSecrets, Telegram as TelegramSettings,
+    AddressPreference, Admin, Cover, CoverHost, CoverTarget, Handshake, Levels, Limits, ListenAddress,
+    Listener, Log, LogFormat, Mode, NamedSecret, Protocols, ProxyProtocol, Relay, Replay,
+    Server as ServerSettings, Snapshot, SniSecrets, Telegram as TelegramSettings,
 };
 use crate::entropy;
 use crate::server::Server;
@@ -167,8 +167,13 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
             ..TelegramSettings::default()
         },
         cover: Cover {
-            target: Some(CoverTarget::HostPort(cover.ip().to_string(), cover.port())),
+            target: Some(CoverTarget::HostPort(CoverHost {
+                host: cover.ip().to_string(),
+                port: cover.port(),
+            })),
             connect_timeout: minute,
+            proxy_protocol: None,
+            learn: false,
         },
         handshake: Handshake {
             timeout: minute,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use teleferry_proto::direct::{HEADROOM, TAILROOM};
 use teleferry_proto::fake_tls::record;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
@@ -14,8 +15,11 @@ use super::{Outbox, Pipe, Stream};
 /// TLS records towards the client that one piece can fill.
 const RECORDS: usize = 4;
 
-/// The most bytes of the stream that are sent at once: full TLS records.
+/// The most bytes of the stream that are sent at once, up to [`ROOM`] more: full TLS records.
 pub(crate) const PIECE: usize = RECORDS * record::MAX_RECORD;
+
+/// What may be sent beyond that: what was kept before, and a no-op frame.
+const ROOM: usize = HEADROOM + TAILROOM;
 
 /// The client's end of a session. Its owner reads from it; whoever has bytes for the client writes them.
 #[derive(Debug)]
@@ -43,13 +47,13 @@ impl ClientSide {
         Poll::Ready(Ok(read.filled().len()))
     }
 
-    /// Sends up to [`PIECE`] bytes of the stream, with fake TLS between record headers; only what the socket does not take
+    /// Sends about [`PIECE`] bytes of the stream, with fake TLS between record headers; only what the socket does not take
     /// is copied. Says how many bytes it took; once it takes more, the task of `cx` is woken.
     ///
     /// # Errors
     /// The socket is broken.
     pub(crate) fn send(&mut self, cx: &mut Context<'_>, stream: &[u8]) -> io::Result<usize> {
-        debug_assert!(stream.len() <= PIECE, "more than fits into the records");
+        debug_assert!(stream.len() <= PIECE + ROOM, "more than fits into the records");
         let taken = if self.tls {
             self.send_records(cx, stream)
         } else {
@@ -81,7 +85,7 @@ impl ClientSide {
         if !self.tls {
             return Ok((len, 0));
         }
-        let len = len.min(record::MAX_RECORD);
+        let len = record::next_len(len);
         Ok((len, self.outbox.write_before_more(cx, &self.stream, &record::header(len))?))
     }
 
@@ -101,6 +105,11 @@ impl ClientSide {
         self.stream.local_address()
     }
 
+    /// Whether its stream goes in TLS records.
+    pub(crate) const fn is_in_records(&self) -> bool {
+        self.tls
+    }
+
     /// Bytes that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.outbox.len()
@@ -118,16 +127,21 @@ impl ClientSide {
     }
 
     fn send_records(&mut self, cx: &mut Context<'_>, stream: &[u8]) -> io::Result<usize> {
-        let contents = || stream.chunks(record::MAX_RECORD);
-        let mut headers = [[0; record::HEADER_LEN]; RECORDS];
-        for (header, content) in headers.iter_mut().zip(contents()) {
+        let mut headers = [[0; record::HEADER_LEN]; RECORDS + 1];
+        let mut contents = [&[][..]; RECORDS + 1];
+        let (mut rest, mut used) = (stream, 0);
+        for (header, content) in headers.iter_mut().zip(&mut contents) {
+            if rest.is_empty() {
+                break;
+            }
+            (*content, rest) = rest.split_at(record::next_len(rest.len()));
             *header = record::header(content.len());
+            used += 2;
         }
-        let mut slices = [IoSlice::new(&[]); 2 * RECORDS];
-        for (pair, (header, content)) in slices.chunks_exact_mut(2).zip(headers.iter().zip(contents())) {
+        let mut slices = [IoSlice::new(&[]); 2 * (RECORDS + 1)];
+        for (pair, (header, content)) in slices.chunks_exact_mut(2).zip(headers.iter().zip(contents)) {
             pair.copy_from_slice(&[IoSlice::new(header), IoSlice::new(content)]);
         }
-        let used = 2 * contents().len();
         self.outbox.write_vectored(cx, &mut self.stream, &mut slices[..used])
     }
 }

@@ -10,6 +10,13 @@ pub(crate) fn interface_address(only_ipv4: bool) -> Option<IpAddr> {
     best(interfaces.iter().map(if_addrs::Interface::ip), only_ipv4)
 }
 
+/// Whether connections to an address end at this machine.
+pub(crate) fn is_local(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    let interfaces = || if_addrs::get_if_addrs().unwrap_or_default();
+    ip.is_loopback() || ip.is_unspecified() || interfaces().iter().any(|interface| interface.ip() == ip)
+}
+
 fn best(addresses: impl Iterator<Item = IpAddr>, only_ipv4: bool) -> Option<IpAddr> {
     addresses
         .filter(|ip| !ip.is_loopback() && !ip.is_unspecified() && !is_link_local(ip))

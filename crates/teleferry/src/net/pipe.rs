@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use rustix::io::read;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
-use tokio::net::TcpStream;
 
-use super::Stream;
+use super::{Source, Stream};
 
 /// Bytes that a pipe can hold, if the system lets it.
 const CAPACITY: usize = 256 << 10;
@@ -90,18 +90,34 @@ impl Pipe {
         self.filled
     }
 
-    /// Moves what a socket has into the pipe, which must be empty; so that nothing moved means an idle socket, not a full
+    /// Moves up to `limit` bytes of what a socket has into the pipe, which must be empty; so that nothing moved means an idle socket, not a full
     /// pipe. 0: the other end has closed.
-    pub(crate) fn fill(&mut self, cx: &mut Context<'_>, from: &TcpStream) -> Poll<io::Result<usize>> {
+    pub(crate) fn fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &impl Source,
+        limit: usize,
+    ) -> Poll<io::Result<usize>> {
         debug_assert!(self.filled == 0, "a full pipe would look like an idle socket");
         let Some(ends) = &self.ends else { return Poll::Ready(Ok(0)) };
-        let moved = super::stream::poll_tcp_read(from, cx, || {
-            move_bytes(from, &ends.write, CAPACITY, SpliceFlags::empty())
+        let moved = from.poll_read_with(cx, |socket| {
+            move_bytes(socket, &ends.write, limit.min(CAPACITY), SpliceFlags::empty())
         });
         if let Poll::Ready(Ok(n)) = &moved {
             self.filled += n;
         }
         moved
+    }
+
+    /// Takes bytes out of the pipe; says how many.
+    ///
+    /// # Errors
+    /// The pipe is broken.
+    pub(crate) fn take(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let Some(ends) = &self.ends else { return Ok(0) };
+        let taken = read(&ends.read, buf)?;
+        self.filled -= taken;
+        Ok(taken)
     }
 
     /// Moves up to `limit` bytes from the pipe, which holds as many, into a socket. `more`: something follows at once.

@@ -6,9 +6,13 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use crate::sys;
 
 /// A connected stream socket.
 #[derive(Debug)]
@@ -50,22 +54,88 @@ impl Stream {
     }
 }
 
-/// Calls `read` when a socket is readable, until it does something else than to find nothing.
-pub(super) fn poll_tcp_read<T>(
-    socket: &TcpStream,
-    cx: &mut Context<'_>,
-    mut read: impl FnMut() -> io::Result<T>,
-) -> Poll<io::Result<T>> {
-    loop {
-        ready!(socket.poll_read_ready(cx))?;
-        match socket.try_io(Interest::READABLE, &mut read) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            done => return Poll::Ready(done),
+/// A socket that bytes can be taken from by other means than reading.
+pub(crate) trait Source {
+    /// Calls `read` with the socket when it is readable, until it does something else than to find nothing.
+    fn poll_read_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        read: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>>;
+}
+
+impl Source for TcpStream {
+    fn poll_read_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut read: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            ready!(self.poll_read_ready(cx))?;
+            match self.try_io(Interest::READABLE, || read(self.as_fd())) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+}
+
+impl Source for Stream {
+    fn poll_read_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut read: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_with(cx, read),
+            Self::Unix(stream) => loop {
+                ready!(stream.poll_read_ready(cx))?;
+                match stream.try_io(Interest::READABLE, || read(stream.as_fd())) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    done => return Poll::Ready(done),
+                }
+            },
         }
     }
 }
 
 impl Stream {
+    /// Ready once there is something to read: bytes, an end or an error.
+    ///
+    /// # Errors
+    /// The runtime stops.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Whether the other end has reset since it ended. Told once.
+    pub(crate) fn was_reset(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => !matches!(stream.take_error(), Ok(None)),
+            Self::Unix(stream) => !matches!(stream.take_error(), Ok(None)),
+        }
+    }
+
+    /// Closes with a reset, which a unix socket does not have. Bytes that the system has not sent are lost.
+    pub(crate) fn reset(self) {
+        if let Self::Tcp(stream) = &self {
+            // It fails only when the connection is gone already.
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// Bytes that the system has taken and not sent yet, because the other end does not read. None on a unix socket,
+    /// where all are with the other end at once.
+    pub(crate) fn unsent(&self) -> usize {
+        match self {
+            Self::Tcp(stream) => sys::unsent(stream.as_fd()),
+            Self::Unix(_) => 0,
+        }
+    }
+
     /// Our address, over the network.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         match self {

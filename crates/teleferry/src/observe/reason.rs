@@ -42,6 +42,8 @@ pub enum Kind {
     Limit,
     /// The link to the middle proxy went away, and nothing could be done about it.
     LinkLost,
+    /// The cover site's address leads back to this server.
+    Loop,
     /// Too much waits in memory, and this is where most of it was.
     Memory,
     /// Too much waits for a client that does not read.
@@ -146,7 +148,7 @@ impl Side {
 
 impl Kind {
     /// Every kind, in the order of the enumeration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Closed,
         Self::DcUnknown,
         Self::Drained,
@@ -159,6 +161,7 @@ impl Kind {
         Self::Idle,
         Self::Limit,
         Self::LinkLost,
+        Self::Loop,
         Self::Memory,
         Self::Queue,
         Self::Replay,
@@ -185,6 +188,7 @@ impl Kind {
             Self::Idle => "idle",
             Self::Limit => "limit",
             Self::LinkLost => "link_lost",
+            Self::Loop => "loop",
             Self::Memory => "memory",
             Self::Queue => "queue",
             Self::Replay => "replay",

@@ -198,7 +198,7 @@ mod tests {
     use teleferry_proto::accept::{Inner, Protocols, Verdict, examine};
     use teleferry_proto::dc::DcId;
     use teleferry_proto::fake_tls::greeting::{Shape, greet};
-    use teleferry_proto::fake_tls::server_hello::{self, KeyShare};
+    use teleferry_proto::fake_tls::server_hello::{self, KeyShare, Look};
     use teleferry_proto::obfuscated::{Header, initiate};
 
     use super::*;
@@ -228,7 +228,7 @@ mod tests {
         let only_tls = Protocols { tls: true, secure: false, classic: false };
         let keys = [key()];
         let Verdict::Hello(proven) = examine(hello, &keys, only_tls) else { panic!("not proven") };
-        server_hello::answer(&proven.hello, &key(), &KeyShare::X25519([9; 32]), &[7; 300])
+        server_hello::answer(&proven.hello, &key(), Look::COMMON, &KeyShare::X25519([9; 32]), &[7; 300])
     }
 
     fn res_pq() -> Vec<u8> {

@@ -50,7 +50,11 @@ impl Rebuild {
             &mut Inherited::default(),
         )
         .map_err(ReloadError::Open)?;
-        let site = site(server, &before, &snapshot).map_err(ReloadError::Thread)?;
+        let own = own(&plan.addresses, &snapshot, before.known.clone());
+        let site = before
+            .cover
+            .follow(&before.snapshot, &snapshot, own)
+            .map_err(|error| ReloadError::Open(error.into()))?;
         let known = self.follow(&snapshot).map_err(ReloadError::Thread)?.or_else(|| before.known.clone());
 
         server.shared.follow(&snapshot);
@@ -61,6 +65,11 @@ impl Rebuild {
         server.published.store(Arc::new(self.publish(&settings)));
         self.tell_shards(&settings, plan.sockets).await;
         Ok(ReloadReport { changes, restart })
+    }
+
+    /// Which addresses lead back to the server.
+    pub(super) fn own(&self, snapshot: &Snapshot, known: Option<watch::Receiver<Arc<Known>>>) -> cover::Own {
+        own(&self.addresses, snapshot, known)
     }
 
     /// Has the feed follow new settings; gives where its news come from when it is new.
@@ -137,10 +146,6 @@ impl Rebuild {
     }
 }
 
-/// The cover site of new settings: the same one while its address stays, so that its name is not looked up anew.
-fn site(server: &Server, before: &Settings, snapshot: &Snapshot) -> io::Result<cover::Site> {
-    if snapshot.cover.target == before.snapshot.cover.target {
-        return Ok(before.cover.with_timeout(snapshot.cover.connect_timeout));
-    }
-    cover::Site::start(&snapshot.cover, server.phase.subscribe())
+fn own(addresses: &[Address], snapshot: &Snapshot, known: Option<watch::Receiver<Arc<Known>>>) -> cover::Own {
+    cover::Own::new(addresses.iter().map(|open| &open.opened), snapshot.telegram.external_ip.iter(), known)
 }

@@ -98,6 +98,8 @@ pub(crate) struct Shard {
 /// One for each kind of log line that is said at `warn` and that others can cause.
 #[derive(Debug, Default)]
 pub(crate) struct Throttles {
+    /// The cover site's address leads back to us.
+    pub(crate) cover_loop: Throttle,
     /// The cover site cannot be reached.
     pub(crate) cover_unreachable: Throttle,
     /// A data centre cannot be reached.

@@ -3,9 +3,10 @@
 
 use std::io;
 use std::ops::Range;
-use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::ioctl::{Getter, Opcode, ioctl};
 use rustix::mm::{Advice, madvise};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::Interest;
@@ -41,6 +42,15 @@ pub(crate) fn activated(name: &str) -> io::Result<Vec<OwnedFd>> {
 pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open and stays the same descriptor for as long as it lives, which is as long as the result.
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
+}
+
+/// Bytes that a TCP socket has taken from us and not sent yet; 0 where the system does not tell.
+pub(crate) fn unsent(socket: BorrowedFd<'_>) -> usize {
+    /// `SIOCOUTQNSD`: what was written and was never sent; bytes on their way do not count.
+    const SIOCOUTQNSD: Opcode = 0x894b;
+    // SAFETY: for this request the kernel writes one C `int`.
+    let unsent = unsafe { ioctl(socket, Getter::<SIOCOUTQNSD, i32>::new()) };
+    unsent.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(0))
 }
 
 /// Gives memory that was freed back to the system. glibc keeps it otherwise when anything that is still in use stands

@@ -19,3 +19,11 @@ pub use feed::Feed;
 pub(crate) use http::Http;
 pub use known::Known;
 pub(crate) use source::Source;
+
+/// What TLS connections to others are made with: the system's roots, or built-in ones where there are none.
+///
+/// # Errors
+/// There is nobody to trust.
+pub(crate) fn client_config() -> std::io::Result<std::sync::Arc<rustls::ClientConfig>> {
+    trust::client_config(trust::roots())
+}

@@ -1,6 +1,8 @@
 //! What the integration tests share: a server in this process in front of a simulated Telegram.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod tap;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -78,7 +80,7 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
             answer_timeout: minute,
             ..TelegramSettings::default()
         },
-        cover: Cover { target: None, connect_timeout: minute },
+        cover: Cover { target: None, connect_timeout: minute, proxy_protocol: None, learn: false },
         handshake: Handshake {
             timeout: minute,
             clock_skew_past: minute * 10,

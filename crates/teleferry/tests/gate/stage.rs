@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use teleferry::config::{CoverTarget, Snapshot};
+use teleferry::config::{CoverHost, CoverTarget, Snapshot};
 use teleferry_proto::accept::Stranger;
 use teleferry_sim::client::{Client, Opening, Options, Protocol};
 use teleferry_sim::cover::{Act, CoverSite};
@@ -27,8 +27,9 @@ impl Stage {
         let script = vec![Act::AwaitEnd, Act::Send(SITE.to_vec()), Act::HalfClose];
         let site = CoverSite::start(script).await.expect("loopback has room");
         let mut snapshot = settings(&telegram);
-        snapshot.cover.target =
-            Some(CoverTarget::HostPort(site.address().ip().to_string(), site.address().port()));
+        let address = site.address();
+        let host = CoverHost { host: address.ip().to_string(), port: address.port() };
+        snapshot.cover.target = Some(CoverTarget::HostPort(host));
         change(&mut snapshot);
         Self { proxy: Proxy::start(snapshot), site, _telegram: telegram }
     }

@@ -11,6 +11,7 @@ use teleferry_sim::command::{Command, Send};
 use teleferry_sim::middle::{ExpectedTag, Order};
 
 use super::stage::{Stage, link_of, settled};
+use crate::common::tap::Tap;
 use crate::common::{DOMAIN, Proxy, at, key, soon};
 
 #[tokio::test]
@@ -320,4 +321,38 @@ async fn answers_for_nobody_are_answered_with_a_close() {
     assert!(stage.middle().tell(link, Order::packet(&Packet::Ping([7; 8]))).await);
     soon(stage.middle().counters().wait_until(|seen| seen.pongs == 1)).await;
     soon(client.echo(vec![1; 64])).await.expect("echo");
+}
+
+/// Towards fake TLS no record is shorter than a real one, and none longer: a lone quick ack gets a no-op frame behind it, once
+/// there was an answer.
+#[tokio::test]
+async fn no_record_is_shorter_than_a_real_one() {
+    let stage = Stage::new();
+    let proxy = stage.proxy();
+    let tap = Tap::start(proxy.address).await;
+    let options = Options::new(Protocol::FakeTls, Some(key()));
+    let mut client = soon(Client::connect(tap.address, &options)).await.expect("let in");
+    soon(client.echo_with_quick_ack(vec![1; 64])).await.expect("ack, then echo");
+    let before = tap.lens().len();
+    for _ in 0..3 {
+        let packet = Command::Discard(vec![1; 40]).encode();
+        soon(client.sender.send(&packet, true)).await.expect("sent");
+        assert!(matches!(soon(client.recv()).await.expect("a frame"), Some(ServerFrame::QuickAck(_))));
+        let noop = soon(client.receiver.message()).await.expect("a no-op behind it");
+        assert!(noop.len() < 16 && noop.starts_with(&[0; 4]), "{noop:?}");
+    }
+    assert_eq!(tap.lens()[before..], [19; 3]);
+    // Of every length modulo a record's, and around what is sent at once.
+    for size in (16_380..16_440).step_by(4).chain((65_580..65_620).step_by(4)).chain([1_000_000]) {
+        soon(client.download(Send { count: 3, size, seed: 7 })).await.expect("what was asked for");
+    }
+    let lens = tap.lens();
+    assert!(lens[before..].iter().all(|len| (18..=16_401).contains(len)), "{lens:?}");
+    // Who never asked for an ack may be anybody: an error goes as it is.
+    let tap = Tap::start(proxy.address).await;
+    let mut other = soon(Client::connect(tap.address, &options)).await.expect("let in");
+    soon(other.echo(vec![1; 64])).await.expect("echo");
+    soon(other.command(&Command::Frame(vec![0x6c, 0xfe, 0xff, 0xfe]))).await.expect("sent");
+    assert_eq!(soon(other.receiver.message()).await.expect("an error").len(), 4);
+    stage.assert_no_violations();
 }

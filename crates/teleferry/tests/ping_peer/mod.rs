@@ -109,7 +109,13 @@ impl Proxy {
                 Verdict::Header(proven) => break (proven.accepted, bytes.split_off(HEADER_LEN), None),
                 Verdict::Hello(proven) => {
                     let share = server_hello::KeyShare::X25519([9; 32]);
-                    let mut answer = server_hello::answer(&proven.hello, &key, &share, &[7; 2500]);
+                    let mut answer = server_hello::answer(
+                        &proven.hello,
+                        &key,
+                        server_hello::Look::COMMON,
+                        &share,
+                        &[7; 2500],
+                    );
                     answer.extend(self.trailing);
                     let rest = bytes.split_off(proven.wire_len);
                     stream.write_all(&answer).await.ok()?;

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use teleferry::config::{CoverTarget, Mode, Snapshot};
+use teleferry::config::{CoverHost, CoverTarget, Mode, Snapshot};
 use teleferry_sim::client::Protocol;
 use teleferry_sim::cover::{Act, CoverSite};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -121,7 +121,10 @@ async fn strangers_are_taken_to_the_site_of_the_moment() {
     for says in ["one", "two"] {
         let script = vec![Act::AwaitEnd, Act::Send(says.into()), Act::HalfClose];
         let site = CoverSite::start(script).await.expect("site");
-        snapshot.cover.target = Some(CoverTarget::HostPort("localhost".to_owned(), site.address().port()));
+        snapshot.cover.target = Some(CoverTarget::HostPort(CoverHost {
+            host: "localhost".to_owned(),
+            port: site.address().port(),
+        }));
         reload(&proxy, &snapshot).await;
         let mut stream = TcpStream::connect(proxy.address).await.expect("connect");
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");

@@ -83,6 +83,9 @@ const ROWS: &[Row] = &[
     row("telegram", "clients_per_link", ["10", "20"]),
     row("telegram", "crc32c", ["false", "true"]),
     row("cover", "target", ["\"127.0.0.1:9\"", "\"unix:/nowhere\""]),
+    row("cover", "only_domains", ["[\"a.invalid\"]", "[\"a.invalid\", \"b.invalid:8443\"]"]),
+    row("cover", "proxy_protocol", ["\"v1\"", "\"v2\""]),
+    row("cover", "profile", ["\"off\"", "\"auto\""]),
     row("cover", "connect_timeout", ["\"3s\"", "\"4s\""]),
     row("handshake", "timeout", ["\"30s\"", "\"40s\""]),
     row("handshake", "clock_skew_past", ["\"3m\"", "\"4m\""]),
@@ -293,11 +296,17 @@ async fn every_key_is_taken_up_or_told_to_need_a_restart_and_nobody_is_dropped()
 async fn try_row(row: &Row, base: &File, directory: &TempDir, server: &Server) {
     let mut file = base.clone();
     file.make_room_for(row);
+    if row.key == "only_domains" {
+        file.set("cover", "target", "\"sni\"");
+    }
     for value in row.values {
         file.set(row.section, row.key, value);
         step(row, &file, directory, server).await;
     }
     file.unset(row.section, row.key);
+    if row.key == "only_domains" {
+        file.unset("cover", "target");
+    }
     // A listener has to have an address and a secret, the cover domain comes with fake TLS, and a rule is a whole.
     let needed = match row.section {
         "listen" => matches!(row.key, "address" | "secret" | "secret_file" | "domain"),

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use teleferry_proto::downlink::write_noop;
+use teleferry_proto::fake_tls::record::MIN_RECORD;
 use teleferry_proto::transport::{Framing, encode_quick_ack, frame_head};
 
 use super::port::Port;
@@ -88,9 +90,24 @@ impl<'a> Delivery<'a> {
         if let Some(port) = &self.port
             && !self.bench.stream.is_empty()
         {
+            let len = self.bench.stream.len();
+            let missing = port.missing(len);
+            if missing > 0 {
+                self.bench.stream.resize(len + missing, 0);
+                write_noop(&mut self.bench.stream[len..], entropy::fill);
+            }
             port.deliver(&mut self.bench.stream);
             self.bench.stream.clear();
         }
+    }
+
+    /// Sends most of a full buffer: so much stays that what follows is no shorter than a TLS record.
+    fn make_room(&mut self) {
+        let sent = self.bench.stream.len() - MIN_RECORD;
+        if let Some(port) = &self.port {
+            port.deliver(&mut self.bench.stream[..sent]);
+        }
+        self.bench.stream.drain(..sent);
     }
 
     fn turn_to(&mut self, port: Rc<Port>) {
@@ -102,13 +119,13 @@ impl<'a> Delivery<'a> {
 
     fn append(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
+            if self.bench.stream.len() == PIECE {
+                self.make_room();
+            }
             let room = PIECE - self.bench.stream.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.bench.stream.extend_from_slice(now);
             bytes = later;
-            if self.bench.stream.len() == PIECE {
-                self.flush();
-            }
         }
     }
 }

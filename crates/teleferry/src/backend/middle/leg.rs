@@ -69,7 +69,8 @@ impl MiddleLeg {
             (settings.relay.filter_server_errors, settings.limits.client_queue, telegram.connect_timeout)
         };
         let cipher = passenger.to_client.clone();
-        let down = Down { side: Rc::clone(passenger.side), framing, cipher, filter, queue_limit };
+        let down =
+            Down { side: Rc::clone(passenger.side), framing, cipher, filter, queue_limit, answered: false };
         let memory = &shard.shared.memory;
         let until = now + patience.min(connect_timeout);
         let listener = Rc::clone(passenger.listener);

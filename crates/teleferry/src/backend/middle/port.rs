@@ -7,6 +7,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use teleferry_proto::cipher::CtrStream;
+use teleferry_proto::downlink::noop_len;
+use teleferry_proto::fake_tls::record::MIN_RECORD;
 use teleferry_proto::middle::{Client, SendError};
 use teleferry_proto::rpc::ConnId;
 use teleferry_proto::transport::Framing;
@@ -16,6 +18,9 @@ use crate::config::ErrorFilter;
 use crate::net::{ClientSide, Held};
 use crate::observe::{CloseReason, Kind, ListenerCounters, ShardCounters};
 use crate::shard::{Listener, Moment};
+
+/// The shortest message, in bytes; what is shorter is an error.
+const SHORTEST_MESSAGE: usize = 24;
 
 /// What Telegram's transport says of an unknown key: −404.
 const NOT_FOUND: [u8; 4] = (-404_i32).to_le_bytes();
@@ -34,6 +39,8 @@ pub(super) struct Port {
     down: RefCell<Option<Down>>,
     /// Something came from Telegram, and when it last did.
     heard: Cell<Option<Moment>>,
+    /// The client has asked for a quick ack, as only official apps do.
+    asked_ack: Cell<bool>,
     /// Nothing more comes: in order, or for this reason.
     end: Cell<Option<Result<(), CloseReason>>>,
     /// The session's task.
@@ -79,6 +86,8 @@ pub(super) struct Down {
     pub(super) filter: ErrorFilter,
     /// Bytes that may wait for it.
     pub(super) queue_limit: usize,
+    /// A message came for it, so that it skips no-op frames if it is an official app.
+    pub(super) answered: bool,
 }
 
 impl Port {
@@ -100,6 +109,7 @@ impl Port {
             place: RefCell::new(Place::Waiting(waiting)),
             down: RefCell::new(Some(down)),
             heard: Cell::new(None),
+            asked_ack: Cell::new(false),
             end: Cell::new(None),
             waker: RefCell::default(),
         }
@@ -112,6 +122,7 @@ impl Port {
 
     /// Sends a message, or keeps it until there is a link.
     pub(super) fn send(&self, now: Instant, bytes: &[u8], quick_ack: bool) -> Result<(), CloseReason> {
+        self.asked_ack.set(self.asked_ack.get() || quick_ack);
         match &mut *self.place.borrow_mut() {
             Place::On(link, conn) => match link.send(now, *conn, bytes, quick_ack) {
                 Ok(()) => {}
@@ -270,6 +281,7 @@ impl Port {
             self.counters().errors_filtered.add(1);
             return None;
         }
+        down.answered |= message.len() >= SHORTEST_MESSAGE;
         if down.filter == ErrorFilter::First {
             // Only what comes before anything else is kept from it.
             down.filter = ErrorFilter::Off;
@@ -280,6 +292,16 @@ impl Port {
     /// How it frames quick acks, when it takes any.
     pub(super) fn takes_ack(&self) -> Option<Framing> {
         self.down.borrow().as_ref().filter(|_| self.end.get().is_none()).map(|down| down.framing)
+    }
+
+    /// How long a no-op frame behind a piece of the stream has to be for it to be no shorter than a TLS record: nothing where
+    /// none is needed, or none may be sent.
+    pub(super) fn missing(&self, len: usize) -> usize {
+        let down = self.down.borrow();
+        let Some(down) = &*down else { return 0 };
+        let skips = self.asked_ack.get() && down.answered;
+        let short = len > 0 && len < MIN_RECORD && down.side.borrow().is_in_records();
+        if short && skips { noop_len(len) } else { 0 }
     }
 
     /// Encrypts a piece of the stream and writes it to the client's socket. What that does not take waits, and the

@@ -5,9 +5,10 @@
 
 use std::task::{Context, Poll};
 
+use teleferry_proto::direct::{HEADROOM, TAILROOM};
 use teleferry_proto::fake_tls::record;
 
-use super::{READ, Relay, Way};
+use super::{READ, Relay};
 use crate::net::{ClientSide, Pipe};
 use crate::observe::{CloseReason, Kind};
 use crate::shard::take_turns;
@@ -31,7 +32,7 @@ pub(super) struct Bulk {
 impl Relay {
     /// A read was full: from now on bytes are spliced, if there is a way.
     pub(super) fn begin_bulk(&mut self) {
-        if self.leg.passing().is_some() {
+        if self.leg.passing().is_some_and(|(_, unseen)| unseen >= WORTH_IT) {
             self.bulk = self
                 .connection
                 .shard()
@@ -62,13 +63,20 @@ impl Relay {
                 take_turns(cx);
                 break;
             }
-            let Some(source) = self.leg.passing() else { break };
-            match bulk.pipe.fill(cx, source) {
-                Poll::Pending => break,
+            let Some((source, unseen)) = self.leg.passing().filter(|(_, unseen)| *unseen >= WORTH_IT) else {
+                break;
+            };
+            match bulk.pipe.fill(cx, source, unseen) {
+                // The end shows again in the next read, which knows what is kept.
+                Poll::Pending | Poll::Ready(Ok(0)) => break,
                 Poll::Ready(Err(_)) => return Err(CloseReason::telegram(Kind::Reset)),
-                Poll::Ready(Ok(0)) => self.down = Way::Ending,
+                Poll::Ready(Ok(n)) if client.is_in_records() && n < record::MIN_RECORD => {
+                    self.take_back(&mut bulk.pipe)?;
+                    break;
+                }
                 Poll::Ready(Ok(n)) => {
                     moved += n;
+                    self.leg.passed(n);
                     self.shard_counters().telegram_reads.observe(n as u64);
                     bulk.ends |= n < WORTH_IT;
                     self.bulk = Some(bulk);
@@ -76,6 +84,16 @@ impl Relay {
             }
         }
         Ok(moved)
+    }
+
+    /// Too few bytes for a record: they wait for the rest of their frame.
+    fn take_back(&mut self, pipe: &mut Pipe) -> Result<(), CloseReason> {
+        let mut few = [0; HEADROOM + record::MIN_RECORD + TAILROOM];
+        let broken = |_| CloseReason::proxy(Kind::Fault);
+        let len = pipe.take(&mut few[HEADROOM..HEADROOM + record::MIN_RECORD]).map_err(broken)?;
+        let sent = self.leg.take_back(&mut few, HEADROOM..HEADROOM + len);
+        debug_assert!(sent.is_empty(), "what passes unseen is inside a frame");
+        Ok(())
     }
 
     /// Empties the pipe into the client's socket.

@@ -1,0 +1,101 @@
+//! The cover site, called before it is known whether the connection is a visitor's.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::call::Call;
+use super::site::{Visitor, Wanted};
+use crate::client::Connection;
+use crate::net::Stream;
+use crate::observe::{CloseReason, Kind};
+
+/// A call to the cover site that was made before there was a verdict. It is given the connection's bytes once they have
+/// been judged, and the connection gets nothing of it: as soon as the site says something, it is a visit.
+#[derive(Debug, Default)]
+pub(crate) struct Early(State);
+
+#[derive(Default)]
+enum State {
+    /// Not called.
+    #[default]
+    Idle,
+    Calling(Pin<Box<dyn Future<Output = io::Result<Call>>>>),
+    /// Connected; this many of the first bytes are on their way there.
+    Connected(Call, usize),
+    /// It cannot be reached. A client may come in all the same.
+    Failed,
+}
+
+/// What an early call has come to when it turns out to be a visitor's.
+pub(super) enum Progress {
+    /// Nothing that is of use.
+    None,
+    Calling(Pin<Box<dyn Future<Output = io::Result<Call>>>>),
+    /// Connected, with this many of the first bytes on their way there.
+    Connected(Call, usize),
+}
+
+impl Early {
+    /// Calls the site, unless there is none or it was called before; says whether it did.
+    pub(crate) fn call(&mut self, connection: &Connection, stream: &Stream) -> bool {
+        let site = connection.shard().cover();
+        if !site.exists() || !matches!(self.0, State::Idle) {
+            return false;
+        }
+        let visitor = Visitor::new(connection, stream);
+        if site.places().calls().lead_back(visitor.peer, &[]) {
+            // Nobody is sent round; whether it is a client shows all the same.
+            self.0 = State::Failed;
+            return true;
+        }
+        self.0 = State::Calling(Box::pin(async move { site.receive(Wanted::default(), visitor).await }));
+        true
+    }
+
+    /// Goes on with the call, and sends what the site has not got of `first_bytes`. Ready once the site has said something,
+    /// or ended.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, first_bytes: &[u8]) -> Poll<()> {
+        if let State::Calling(calling) = &mut self.0
+            && let Poll::Ready(called) = calling.as_mut().poll(cx)
+        {
+            self.0 = called.map_or(State::Failed, |call| State::Connected(call, 0));
+        }
+        let State::Connected(call, passed_on) = &mut self.0 else { return Poll::Pending };
+        let news = &first_bytes[*passed_on..];
+        *passed_on = first_bytes.len();
+        if call.outbox.write(cx, &mut call.stream, news).is_err() {
+            return Poll::Ready(());
+        }
+        call.stream.poll_read_ready(cx).map(drop)
+    }
+
+    /// The connection has ended: so that the site learns of it as it would without us.
+    pub(crate) fn break_off(self, reason: CloseReason) {
+        if let (State::Connected(call, _), Kind::Reset) = (self.0, reason.kind) {
+            call.stream.reset();
+        }
+    }
+
+    /// What there is for a visitor who wants this. A call to somewhere else is dropped: the visitor has seen nothing of it.
+    pub(super) fn into_progress(self, wanted: Wanted) -> Progress {
+        match self.0 {
+            State::Idle | State::Failed => Progress::None,
+            _ if wanted != Wanted::default() => Progress::None,
+            State::Calling(calling) => Progress::Calling(calling),
+            State::Connected(call, passed_on) => Progress::Connected(call, passed_on),
+        }
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "Idle",
+            Self::Calling(_) => "Calling",
+            Self::Connected(..) => "Connected",
+            Self::Failed => "Failed",
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! The cover site, as apps and browsers see it.
+
+use rustls::pki_types::ServerName;
+use teleferry_proto::fake_tls::profile::{Group, Profile};
+use teleferry_proto::secret::HostName;
+
+use super::Finding;
+use crate::config::Snapshot;
+use crate::cover::{Audit, Verdict};
+use crate::telegram::client_config;
+
+const COVER: &str = "cover";
+
+/// What the site answers to apps, and whether its certificate is good, for each name in the links.
+pub(super) async fn examine(snapshot: &Snapshot) -> Vec<Finding> {
+    if snapshot.cover.target.is_none() {
+        return vec![Finding::wrong(
+            COVER,
+            "there is no cover site (cover.target is off)",
+            "whoever is not a client is told nothing, which a probe can tell from a web server",
+            "set cover.target to a web server with the domain of your links",
+        )];
+    }
+    let audit = match Audit::begin(snapshot) {
+        Ok(audit) => audit,
+        Err(verdict) => return vec![of(&verdict)],
+    };
+    let mut findings = Vec::new();
+    for name in audit.names() {
+        findings.extend(answer(&audit, name).await);
+        findings.push(certificate(&audit, name).await);
+    }
+    findings
+}
+
+fn of(verdict: &Verdict) -> Finding {
+    match verdict.advice() {
+        None => Finding::fine(COVER, verdict.to_string()),
+        Some(advice) => Finding::wrong(COVER, verdict.to_string(), verdict.meaning(), advice),
+    }
+}
+
+async fn answer(audit: &Audit, name: &HostName) -> Vec<Finding> {
+    let seen = match audit.ask(name).await {
+        Ok(seen) => seen,
+        Err(verdict) => return vec![of(&verdict)],
+    };
+    let mut findings = Vec::new();
+    findings.push(match Profile::of(std::slice::from_ref(&seen)).as_ref().map(Verdict::of) {
+        None | Some(Verdict::Like) => Finding::fine(
+            COVER,
+            format!("{name}: TLS 1.3 with one encrypted record, which answers can be like"),
+        ),
+        Some(verdict) => of(&verdict),
+    });
+    findings.push(if seen.group == Group::Hybrid {
+        Finding::fine(COVER, format!("{name}: it takes the post-quantum key exchange that apps offer"))
+    } else {
+        Finding::wrong(
+            COVER,
+            format!("{name}: it does not take the post-quantum key exchange (X25519MLKEM768)"),
+            "clients' answers do without it too, and some networks look at servers without it",
+            "use a web server with a TLS library of 2025 or later",
+        )
+    });
+    findings
+}
+
+async fn certificate(audit: &Audit, name: &HostName) -> Finding {
+    let not_valid = |error: String| {
+        Finding::wrong(
+            COVER,
+            format!("{name}: the certificate is not good: {error}"),
+            "a visitor's browser warns, and a probe sees that the name is not this site's",
+            "get a certificate for the domain, for example from Let's Encrypt",
+        )
+    };
+    let Ok(server) = ServerName::try_from(name.to_string()) else {
+        return not_valid("no certificate can have this name".to_owned());
+    };
+    let config = match client_config() {
+        Ok(config) => config,
+        Err(error) => return not_valid(error.to_string()),
+    };
+    match audit.shake_hands(name, server, config).await {
+        Ok(()) => Finding::fine(COVER, format!("{name}: the certificate is good")),
+        Err(error) => not_valid(error.to_string()),
+    }
+}
