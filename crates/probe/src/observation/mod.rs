@@ -1,0 +1,154 @@
+//! What a prober has seen of one connection, and where two sights differ.
+
+mod content;
+mod records;
+
+use std::fmt;
+use std::time::Duration;
+
+use content::Content;
+use records::{Piece, pieces};
+
+use crate::visitor::{End, Visit};
+
+/// How much later or earlier the same timer may end a connection, on a busy machine.
+const LATE: Duration = Duration::from_millis(600);
+/// Records of a TLS session that are compared: handshake, tickets, the first answers. Behind them only the content is.
+const RECORDS: usize = 16;
+
+/// What a prober has seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Observation {
+    pieces: Vec<Piece>,
+    content: Option<Content>,
+    broken: Option<String>,
+    end: End,
+    lasted: Duration,
+}
+
+/// Where two sights differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Difference {
+    /// In when it ended, alone. A busy machine can do that once.
+    Time(String),
+    /// In anything else.
+    Sight(String),
+}
+
+impl Difference {
+    /// Whether it is in time alone.
+    pub(crate) const fn is_of_time(&self) -> bool {
+        matches!(self, Self::Time(_))
+    }
+
+    /// The same, as the first of several.
+    pub(crate) fn of_many(self, count: usize, all: usize) -> Self {
+        let said = |text| format!("{count} of {all} connections; the first: {text}");
+        match self {
+            Self::Time(text) => Self::Time(said(text)),
+            Self::Sight(text) => Self::Sight(said(text)),
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Time(text) | Self::Sight(text)) = self;
+        f.write_str(text)
+    }
+}
+
+impl Observation {
+    /// What there is to be seen in a visit.
+    pub(crate) fn of(visit: &Visit) -> Self {
+        let mut pieces = pieces(&visit.wire.kept);
+        if visit.content.is_some() {
+            pieces.truncate(RECORDS);
+        }
+        if matches!(pieces.last(), Some(Piece::Part(..))) && !visit.wire.is_whole() {
+            pieces.pop();
+        }
+        // How much had come when the prober reset it is chance.
+        let content = visit.content.as_ref().filter(|_| visit.end != End::Ours).map(Content::of);
+        Self { pieces, content, broken: visit.broken.clone(), end: visit.end, lasted: visit.lasted }
+    }
+
+    /// Where it differs from what the site alone shows; `None`: nowhere.
+    pub(crate) fn difference(&self, site: &Self) -> Option<Difference> {
+        let sight = |text| Some(Difference::Sight(text));
+        let agree = |(one, two): (&Piece, &Piece)| one.agrees(two);
+        // Large answers are cut into records as they come; there the content tells.
+        let flows = self.pieces.len() == RECORDS && site.pieces.len() == RECORDS;
+        let mut pairs = self.pieces.iter().zip(&site.pieces);
+        let same_pieces =
+            if flows { true } else { self.pieces.len() == site.pieces.len() && pairs.all(agree) };
+        if !same_pieces || self.end != site.end {
+            return sight(format!("{self}, the site: {site}"));
+        }
+        if self.broken != site.broken {
+            return sight(format!("session {:?}, the site's: {:?}", self.broken, site.broken));
+        }
+        match (&self.content, &site.content) {
+            (Some(one), Some(two)) => {
+                if let Some(difference) = one.difference(two) {
+                    return sight(difference);
+                }
+            }
+            (None, None) => {}
+            _ => return sight("a session against none".to_owned()),
+        }
+        let late = self.lasted.abs_diff(site.lasted) > LATE;
+        (late && self.end != End::Open).then(|| Difference::Time(format!("{self}, the site: {site}")))
+    }
+}
+
+impl fmt::Display for Observation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pieces.is_empty() {
+            f.write_str("nothing")?;
+        }
+        for (index, piece) in self.pieces.iter().enumerate() {
+            write!(f, "{}{piece}", if index == 0 { "" } else { ", " })?;
+        }
+        let seconds = self.lasted.as_secs_f64();
+        match self.end {
+            End::Fin => write!(f, "; FIN at {seconds:.1} s"),
+            End::Reset => write!(f, "; RST at {seconds:.1} s"),
+            End::Open => write!(f, "; open after {seconds:.1} s"),
+            End::Ours => f.write_str("; we reset"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sight(bytes: &[u8], end: End, lasted_ms: u64) -> Observation {
+        let lasted = Duration::from_millis(lasted_ms);
+        Observation { pieces: pieces(bytes), content: None, broken: None, end, lasted }
+    }
+
+    #[test]
+    fn the_end_and_every_byte_count() {
+        let site = sight(b"HTTP/1.1 400", End::Fin, 10);
+        assert_eq!(sight(b"HTTP/1.1 400", End::Fin, 100).difference(&site), None);
+        for other in [
+            sight(b"HTTP/1.1 401", End::Fin, 10),
+            sight(b"HTTP/1.1 400 ", End::Fin, 10),
+            sight(b"HTTP/1.1 400", End::Reset, 10),
+            sight(b"HTTP/1.1 400", End::Open, 10),
+        ] {
+            assert!(matches!(other.difference(&site), Some(Difference::Sight(_))), "{other}");
+        }
+    }
+
+    #[test]
+    fn another_timer_is_told_as_such() {
+        let site = sight(b"", End::Fin, 2000);
+        assert_eq!(sight(b"", End::Fin, 2100).difference(&site), None);
+        for lasted in [1000, 3000] {
+            assert!(matches!(sight(b"", End::Fin, lasted).difference(&site), Some(Difference::Time(_))));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `suite`: every probe against the proxy and against the site alone.
+
+mod attempt;
+mod judge;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub(crate) use attempt::{Proxied, Target};
+use clap::Args;
+pub(crate) use judge::{Stage, Verdict, judge};
+use teleferry_proto::secret::SecretKey;
+
+use crate::catalogue::{self, Kit, Probe, When};
+use crate::failure::{Failure, Result};
+use crate::stage::{Nginx, Proxy, Settings, Timers, find};
+use crate::{clock, random, tell};
+
+/// What `suite` is told.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The built proxy
+    #[arg(long, value_name = "PATH", default_value = "target/release/teleferry")]
+    proxy: PathBuf,
+    /// nginx, when it is not where Debian puts it
+    #[arg(long, value_name = "PATH")]
+    nginx: Option<PathBuf>,
+    /// nginx's default timers, and what needs minutes
+    #[arg(long)]
+    long: bool,
+    /// Only probes whose name contains this
+    #[arg(long, value_name = "NAME", default_value = "")]
+    only: String,
+    /// How often each probe is played
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    repeat: usize,
+}
+
+/// Plays every probe and says where the proxy can be told from the site.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let Some(nginx) = find(arguments.nginx.as_deref())? else {
+        tell("skipped: there is no nginx on this machine (Debian's package: nginx-light)");
+        return Ok(());
+    };
+    let probes = wanted(&arguments.only, arguments.long);
+    if probes.is_empty() {
+        return Err(Failure::new(format!("no probe's name contains {:?}", arguments.only)));
+    }
+    let timers = if arguments.long { Timers::LONG } else { Timers::SHORT };
+    let started = clock::now();
+    let kit = Kit { key: SecretKey::new(random::array()), timers };
+    let site = Nginx::start(&nginx, timers)?;
+    let proxy = start_proxy(&arguments.proxy, &kit, &site)?;
+    if !proxy.knows_rules {
+        tell("this proxy knows no rules: probes 50 come to a listener that has none");
+    }
+    let stage = Stage { kit: &kit, site: &site, target: Target::Proxy(Proxied::new(proxy)) };
+    let verdicts = crate::runtime()?.block_on(judge(&stage, &probes, arguments.repeat));
+    table::print(&verdicts, started.elapsed());
+    match verdicts.iter().filter(|verdict| !verdict.differences.is_empty()).count() {
+        0 => Ok(()),
+        count => {
+            Err(Failure::new(format!("{count} of {} probes tell the proxy from the site", verdicts.len())))
+        }
+    }
+}
+
+/// Data centres are not asked: clients of probes never come so far.
+fn start_proxy(program: &Path, kit: &Kit, site: &Nginx) -> Result<Proxy> {
+    let nowhere = ([192, 0, 2, 1], 443).into();
+    Proxy::start(program, &Settings { key: kit.key.clone(), cover: site.address, data_centre: nowhere })
+}
+
+fn wanted(only: &str, long: bool) -> Vec<Probe> {
+    let mut probes = catalogue::all();
+    probes.retain(|probe| probe.name.contains(only) && (long || probe.when != When::LongRunsOnly));
+    probes
+}
+
+/// The longest that a probe may take that waits for no end.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(900);
