@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod clock;
+mod defects;
 mod failure;
 mod hello;
 mod observation;
@@ -33,12 +34,15 @@ struct Cli {
 enum Command {
     /// Every probe against the proxy and against nginx alone; fails when one can tell them apart
     Suite(suite::Arguments),
+    /// The suite against relays with one fault each: it has to find every one
+    Defects(defects::Arguments),
 }
 
 fn main() -> ExitCode {
     limits::raise_open_files();
     let done = match Cli::parse().command {
         Command::Suite(arguments) => suite::run(&arguments),
+        Command::Defects(arguments) => defects::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,7 @@
 //! What visitors of the site do.
 
+use std::time::Duration;
+
 use super::{Kit, Plan, Probe, alone, browser, http2, probe, stranger};
 use crate::script::{Script, Step, Tls};
 use crate::stage::DOMAIN;
@@ -18,7 +20,9 @@ pub(super) const LIST: &[Probe] = &[
     }),
     probe("41-visit-h2", |_| {
         let tls = Tls { alpn: vec![b"h2", b"http/1.1"], ..browser() };
-        Plan::One(Script::tls(tls, [Step::Send(http2::request())]))
+        // The site's SETTINGS first, so that they stand in a record of their own each time.
+        let request = [Step::Pause(Duration::from_millis(200)), Step::Send(http2::request())];
+        Plan::One(Script::tls(tls, request))
     }),
     probe("42-download-6-mib", |_| visit([get("/large", "Connection: close\r\n")])),
     alone("42-download-100-mib", |_| visit([get("/sparse", "Connection: close\r\n")])),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use content::Content;
 use records::{Piece, pieces};
 
-use crate::visitor::{End, Visit};
+use crate::visitor::{End, Session, Visit};
 
 /// How much later or earlier the same timer may end a connection, on a busy machine.
 const LATE: Duration = Duration::from_millis(600);
@@ -21,7 +21,7 @@ const RECORDS: usize = 16;
 pub(crate) struct Observation {
     pieces: Vec<Piece>,
     content: Option<Content>,
-    broken: Option<String>,
+    session: Session,
     end: End,
     lasted: Duration,
 }
@@ -70,7 +70,7 @@ impl Observation {
         }
         // How much had come when the prober reset it is chance.
         let content = visit.content.as_ref().filter(|_| visit.end != End::Ours).map(Content::of);
-        Self { pieces, content, broken: visit.broken.clone(), end: visit.end, lasted: visit.lasted }
+        Self { pieces, content, session: visit.session.clone(), end: visit.end, lasted: visit.lasted }
     }
 
     /// Where it differs from what the site alone shows; `None`: nowhere.
@@ -85,8 +85,8 @@ impl Observation {
         if !same_pieces || self.end != site.end {
             return sight(format!("{self}, the site: {site}"));
         }
-        if self.broken != site.broken {
-            return sight(format!("session {:?}, the site's: {:?}", self.broken, site.broken));
+        if self.session != site.session {
+            return sight(format!("the session {:?}, the site's {:?}", self.session, site.session));
         }
         match (&self.content, &site.content) {
             (Some(one), Some(two)) => {
@@ -126,7 +126,7 @@ mod tests {
 
     fn sight(bytes: &[u8], end: End, lasted_ms: u64) -> Observation {
         let lasted = Duration::from_millis(lasted_ms);
-        Observation { pieces: pieces(bytes), content: None, broken: None, end, lasted }
+        Observation { pieces: pieces(bytes), content: None, session: Session::Open, end, lasted }
     }
 
     #[test]

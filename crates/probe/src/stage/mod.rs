@@ -7,7 +7,7 @@ mod proxy;
 use std::process::Child;
 use std::time::Duration;
 
-pub(crate) use nginx::{DOMAIN, Nginx, Timers, find};
+pub(crate) use nginx::{DOMAIN, NO_NGINX, Nginx, Timers, find};
 pub(crate) use process::Process;
 pub(crate) use proxy::{BLOCKED, Proxy, Settings};
 

@@ -75,6 +75,10 @@ impl Nginx {
     }
 }
 
+/// What is said where there is no nginx to compare with.
+pub(crate) const NO_NGINX: &str =
+    "skipped: there is no nginx on this machine (Debian's package: nginx-light)";
+
 /// Where nginx is: the given path, or where Debian puts it. `None`: there is none.
 pub(crate) fn find(given: Option<&Path>) -> Result<Option<PathBuf>> {
     if let Some(path) = given {

@@ -10,7 +10,7 @@ use crate::random;
 use crate::stage::Nginx;
 
 /// Connections that are made at the same time, at most, by probes that bear company.
-const AT_ONCE: usize = 24;
+const AT_ONCE: usize = 48;
 /// How often a probe is looked at again when it differed in time alone.
 const SECOND_LOOKS: usize = 2;
 
@@ -41,9 +41,7 @@ pub(crate) async fn judge(stage: &Stage<'_>, probes: &[Probe], repeat: usize) ->
             verdicts[index].note(&proxy, &site);
         }
     }
-    for (verdict, probe) in verdicts.iter_mut().zip(probes) {
-        look_again(stage, probe, verdict).await;
-    }
+    look_again(stage, probes, &mut verdicts).await;
     verdicts
 }
 
@@ -70,19 +68,12 @@ async fn look_at_all(
 }
 
 /// A machine that is busy can be late. A timer that is another one is so each time.
-async fn look_again(stage: &Stage<'_>, probe: &Probe, verdict: &mut Verdict) {
-    if verdict.differences.is_empty() || verdict.differences.iter().any(|difference| !difference.is_of_time())
-    {
-        return;
-    }
+async fn look_again(stage: &Stage<'_>, probes: &[Probe], verdicts: &mut [Verdict]) {
     for _ in 0..SECOND_LOOKS {
-        let plan = (probe.plan)(stage.kit);
-        let (target, site) = tokio::join!(stage.look(probe, &plan, true), stage.look(probe, &plan, false));
-        let before = verdict.differences.len();
-        verdict.note(&target, &site);
-        if verdict.differences.len() == before {
-            verdict.differences.clear();
-            return;
+        let suspects = (0..probes.len()).filter(|index| verdicts[*index].is_late());
+        let pairs = suspects.map(|index| (index, (probes[index].plan)(stage.kit))).collect();
+        for (index, target, site) in look_at_all(stage, probes, pairs, AT_ONCE / 4).await {
+            verdicts[index].note_again(&target, &site);
         }
     }
 }
@@ -117,6 +108,20 @@ impl Verdict {
             self.site = first.to_string();
         }
         self.differences.extend(difference(target, site));
+    }
+
+    /// A second look: when nothing differs now, it was the machine.
+    fn note_again(&mut self, target: &Sight, site: &Sight) {
+        let before = self.differences.len();
+        self.note(target, site);
+        if self.differences.len() == before {
+            self.differences.clear();
+        }
+    }
+
+    /// Whether it differed, and in time alone.
+    fn is_late(&self) -> bool {
+        !self.differences.is_empty() && self.differences.iter().all(Difference::is_of_time)
     }
 }
 

@@ -14,7 +14,7 @@ use teleferry_proto::secret::SecretKey;
 
 use crate::catalogue::{self, Kit, Probe, When};
 use crate::failure::{Failure, Result};
-use crate::stage::{Nginx, Proxy, Settings, Timers, find};
+use crate::stage::{NO_NGINX, Nginx, Proxy, Settings, Timers, find};
 use crate::{clock, random, tell};
 
 /// What `suite` is told.
@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
 /// Plays every probe and says where the proxy can be told from the site.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Some(nginx) = find(arguments.nginx.as_deref())? else {
-        tell("skipped: there is no nginx on this machine (Debian's package: nginx-light)");
+        tell(NO_NGINX);
         return Ok(());
     };
     let probes = wanted(&arguments.only, arguments.long);

@@ -30,6 +30,20 @@ pub(crate) enum End {
     Ours,
 }
 
+/// How far a TLS session is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Session {
+    /// There is none, or it goes on.
+    #[default]
+    Open,
+    /// The other side said goodbye.
+    Closed,
+    /// We did. What comes after it is not decrypted.
+    Left,
+    /// It broke.
+    Broken(String),
+}
+
 /// What came, and how it ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Visit {
@@ -37,8 +51,8 @@ pub(crate) struct Visit {
     pub(crate) wire: Capture,
     /// The content of the TLS session, when there was one.
     pub(crate) content: Option<Capture>,
-    /// Why the TLS session broke, when it did.
-    pub(crate) broken: Option<String>,
+    /// How the TLS session ended, when there was one.
+    pub(crate) session: Session,
     /// How it ended.
     pub(crate) end: End,
     /// From the connection to its end.
@@ -71,7 +85,7 @@ pub(crate) struct Visitor {
     tls: Option<Box<ClientConnection>>,
     wire: Capture,
     content: Capture,
-    broken: Option<String>,
+    session: Session,
     opened: Instant,
     end: Option<(End, Duration)>,
 }
@@ -95,13 +109,13 @@ impl Visitor {
             tls: tls.map(Box::new),
             wire: Capture::default(),
             content: Capture::default(),
-            broken: None,
+            session: Session::Open,
             opened: clock::now(),
             end: None,
         };
         visitor.flush().await;
         while visitor.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
-            && visitor.broken.is_none()
+            && visitor.session == Session::Open
             && visitor.end.is_none()
         {
             visitor.read().await;
@@ -137,6 +151,7 @@ impl Visitor {
                 Some(tls) => {
                     tls.send_close_notify();
                     self.flush().await;
+                    self.session = Session::Left;
                 }
                 None => {
                     // It fails only when the other side has ended, which the next read tells.
@@ -199,7 +214,7 @@ impl Visitor {
         self.read_for(window).await;
         let (end, lasted) = self.end.unwrap_or_else(|| (End::Open, self.opened.elapsed()));
         let content = self.tls.is_some().then_some(self.content);
-        Visit { wire: self.wire, content, broken: self.broken, end, lasted }
+        Visit { wire: self.wire, content, session: self.session, end, lasted }
     }
 
     fn ended(&mut self, _error: &io::Error) {
@@ -209,7 +224,7 @@ impl Visitor {
     async fn take(&mut self, mut bytes: &[u8]) {
         self.wire.push(bytes);
         let Some(tls) = &mut self.tls else { return };
-        while !bytes.is_empty() && self.broken.is_none() {
+        while !bytes.is_empty() && self.session == Session::Open {
             let outcome = match tls.read_tls(&mut bytes) {
                 Ok(0) => break,
                 Ok(_) => tls.process_new_packets().map_err(|error| error.to_string()),
@@ -221,8 +236,11 @@ impl Visitor {
                     if tls.reader().read_exact(&mut content).is_ok() {
                         self.content.push(&content);
                     }
+                    if state.peer_has_closed() {
+                        self.session = Session::Closed;
+                    }
                 }
-                Err(error) => self.broken = Some(error),
+                Err(error) => self.session = Session::Broken(error),
             }
         }
         self.flush().await;
