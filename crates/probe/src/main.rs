@@ -7,12 +7,14 @@ mod catalogue;
 mod clock;
 mod defects;
 mod failure;
+mod flood;
 mod hello;
 mod observation;
 mod random;
 mod script;
 mod stage;
 mod suite;
+mod timing;
 mod visitor;
 
 use std::io::{self, Write as _};
@@ -36,6 +38,10 @@ enum Command {
     Suite(suite::Arguments),
     /// The suite against relays with one fault each: it has to find every one
     Defects(defects::Arguments),
+    /// The time from hello to first byte: clients, strangers, and the site alone
+    Timing(timing::Arguments),
+    /// What a flood of strangers costs, and what clients notice of it
+    Flood(flood::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +49,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Suite(arguments) => suite::run(&arguments),
         Command::Defects(arguments) => defects::run(&arguments),
+        Command::Timing(arguments) => timing::run(&arguments),
+        Command::Flood(arguments) => flood::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@
 mod flaw;
 mod relay;
 
+use std::iter;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -34,11 +35,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let kit = Kit { key: SecretKey::new(random::array()), timers: Timers::SHORT };
     let site = Nginx::start(&nginx, kit.timers)?;
-    let probes = played();
     let mut wrong = Vec::new();
     let runtime = crate::runtime()?;
-    // Some at a time: each is a whole suite, and too many make each other late.
-    for flaws in Flaw::ALL.chunks(8) {
+    let (without, with) = Flaw::ALL.split_at(1);
+    // The faultless relay by itself and with every probe; then some at a time, as too many suites make each other late.
+    for flaws in iter::once(without).chain(with.chunks(8)) {
+        let probes = played(flaws);
         let suites = flaws.iter().map(|flaw| suite(*flaw, &kit, &site, &probes));
         for outcome in runtime.block_on(join_all(suites)) {
             let (flaw, verdicts) = outcome?;
@@ -53,10 +55,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Relays know no clients and cannot be started anew, so what bears no company is left out.
-fn played() -> Vec<Probe> {
+/// Probes that bear no company are left out where several suites are played.
+fn played(flaws: &[Flaw]) -> Vec<Probe> {
     let mut probes = catalogue::all();
-    probes.retain(|probe| probe.when == When::Together);
+    probes.retain(|probe| match probe.when {
+        When::Together => true,
+        When::Alone => flaws.len() == 1,
+        When::LongRunsOnly => false,
+    });
     probes
 }
 

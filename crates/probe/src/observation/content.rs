@@ -70,7 +70,7 @@ fn frames(mut bytes: &[u8]) -> Vec<Frame> {
     let mut frames = Vec::new();
     while let Some(&[a, b, c, kind, flags, s0, s1, s2, s3]) = bytes.first_chunk::<9>() {
         let len = u32::from_be_bytes([0, a, b, c]) as usize;
-        let body = bytes.get(9..9 + len).unwrap_or(&bytes[9..]);
+        let body = &bytes[9..bytes.len().min(9 + len)];
         frames.push(Frame { kind, flags, stream: u32::from_be_bytes([s0, s1, s2, s3]), body: body.to_vec() });
         bytes = &bytes[9 + body.len()..];
     }

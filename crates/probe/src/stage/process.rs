@@ -31,11 +31,6 @@ impl Process {
         self.status("VmRSS:")
     }
 
-    /// The most resident memory that it ever had, in bytes.
-    pub(crate) fn peak_memory(&self) -> Result<u64> {
-        self.status("VmHWM:")
-    }
-
     fn status(&self, line: &str) -> Result<u64> {
         let text = fs::read_to_string(self.0.join("status"))?;
         kibibytes(&text, line).map(|value| value << 10).ok_or_else(|| unreadable("status"))
@@ -64,7 +59,6 @@ mod tests {
     fn this_process_can_be_watched() {
         let this = Process::new(std::process::id());
         assert!(this.memory().unwrap() > 0);
-        assert!(this.peak_memory().unwrap() >= this.memory().unwrap() / 2);
         this.cpu().unwrap();
     }
 
