@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clients::Clients;
-use strangers::Kind;
+use strangers::{Kind, Tally};
 use teleferry_proto::secret::SecretKey;
 use teleferry_sim::telegram::{self, Telegram};
 
@@ -40,8 +40,8 @@ const CALM: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 struct Phase {
     name: &'static str,
-    /// Strangers that came.
-    count: usize,
+    /// How strangers fared.
+    tally: Tally,
     took: Duration,
     /// The proxy's processor time.
     cpu: Duration,
@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let key = SecretKey::new(random::array());
     let site = Nginx::start(&nginx, Timers::SHORT)?;
-    // Clients and their Telegram must not wait for the strangers' part of this program.
+    // The clients' side and their Telegram.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let phases = runtime.block_on(async {
         let telegram = Telegram::start(&telegram::Options::default())?;
@@ -71,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let mut phases = vec![
             measure("calm", &process, &clients, async {
                 tokio::time::sleep(CALM).await;
-                Ok(0)
+                Ok(Tally::default())
             })
             .await?,
         ];
@@ -91,43 +91,39 @@ async fn measure(
     name: &'static str,
     process: &Process,
     clients: &Clients,
-    happening: impl Future<Output = Result<usize>>,
+    happening: impl Future<Output = Result<Tally>>,
 ) -> Result<Phase> {
     const LOOK: Duration = Duration::from_millis(100);
     let (before, started) = (process.cpu()?, clock::now());
     clients.forget();
     let mut memory = process.memory()?;
     let mut happening = std::pin::pin!(happening);
-    let count = loop {
+    let tally = loop {
         tokio::select! {
-            count = &mut happening => break count?,
+            tally = &mut happening => break tally?,
             () = tokio::time::sleep(LOOK) => memory = memory.max(process.memory()?),
         }
     };
     let (median, p99) = clients.percentiles()?;
     let cpu = process.cpu()?.saturating_sub(before);
-    Ok(Phase { name, count, took: started.elapsed(), cpu, memory, median, p99 })
+    Ok(Phase { name, tally, took: started.elapsed(), cpu, memory, median, p99 })
 }
 
 fn report(phases: &[Phase]) {
     tell(
-        "| | connections | a second | CPU a connection, µs | memory, MiB | echo median, ms | echo p99, ms | p99 to calm |",
+        "| | answered | ended | not in 10 s | a second | CPU a connection, µs | memory, MiB | echo median, ms | echo p99, ms | p99 to calm |",
     );
-    tell("|---|---|---|---|---|---|---|---|");
+    tell("|---|---|---|---|---|---|---|---|---|---|");
     let calm = phases.first().map_or(0.0, |phase| phase.p99.as_secs_f64());
     for phase in phases {
-        let count = phase.count.max(1) as f64;
-        let (rate, each) = match phase.count {
-            0 => ("–".to_owned(), "–".to_owned()),
-            _ => (
-                format!("{:.0}", count / phase.took.as_secs_f64()),
-                format!("{:.0}", phase.cpu.as_secs_f64() * 1e6 / count),
-            ),
-        };
+        let Tally { answered, ended, waited } = phase.tally;
+        let count = answered + ended + waited;
+        let a_connection = |value: f64| if count == 0 { "–".to_owned() } else { format!("{value:.0}") };
         tell(&format!(
-            "| {} | {} | {rate} | {each} | {:.1} | {:.2} | {:.2} | {:.1} |",
+            "| {} | {answered} | {ended} | {waited} | {} | {} | {:.1} | {:.2} | {:.2} | {:.1} |",
             phase.name,
-            phase.count,
+            a_connection(count as f64 / phase.took.as_secs_f64()),
+            a_connection(phase.cpu.as_secs_f64() * 1e6 / count as f64),
             phase.memory as f64 / f64::from(1 << 20),
             phase.median.as_secs_f64() * 1e3,
             phase.p99.as_secs_f64() * 1e3,

@@ -8,7 +8,7 @@ use teleferry_proto::secret::SecretKey;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::stage::DOMAIN;
 use crate::{hello, random};
 
@@ -40,14 +40,34 @@ impl Kind {
 /// So long a stranger waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Lets as many come, `at_once` at a time; gives how many were answered.
-pub(super) async fn flood(address: SocketAddr, kind: Kind, count: usize, at_once: usize) -> Result<usize> {
-    let outcomes = stream::iter(0..count).map(|_| tokio::time::timeout(PATIENCE, one(address, kind)));
-    let answered = outcomes.buffer_unordered(at_once.max(1)).filter(|outcome| {
-        let answered = matches!(outcome, Ok(Ok(len)) if *len > 0);
-        async move { answered }
+/// How strangers fared.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    /// An answer came.
+    pub(super) answered: usize,
+    /// The connection ended without one, or could not be made.
+    pub(super) ended: usize,
+    /// Nothing came in time.
+    pub(super) waited: usize,
+}
+
+/// Lets as many come, `at_once` at a time. It has a thread of its own, so that clients do not wait for it.
+pub(super) async fn flood(address: SocketAddr, kind: Kind, count: usize, at_once: usize) -> Result<Tally> {
+    let flooding = tokio::task::spawn_blocking(move || {
+        let tally = stream::iter(0..count)
+            .map(|_| tokio::time::timeout(PATIENCE, one(address, kind)))
+            .buffer_unordered(at_once.max(1))
+            .fold(Tally::default(), async |mut tally, outcome| {
+                match outcome {
+                    Ok(Ok(len)) if len > 0 => tally.answered += 1,
+                    Ok(_) => tally.ended += 1,
+                    Err(_) => tally.waited += 1,
+                }
+                tally
+            });
+        Ok(crate::runtime()?.block_on(tally))
     });
-    Ok(answered.count().await)
+    flooding.await.map_err(|error| Failure::new(error.to_string()))?
 }
 
 /// Sends, takes the first bytes of the answer, and goes.

@@ -32,7 +32,7 @@ pub(crate) struct Proxy {
     directory: TempDir,
     /// The listener without rules.
     pub(crate) open: SocketAddr,
-    /// The listener with the rules of [`rules`].
+    /// The listener with [`RULES`].
     pub(crate) ruled: SocketAddr,
     /// Whether the program knows rules; else `ruled` has none.
     pub(crate) knows_rules: bool,

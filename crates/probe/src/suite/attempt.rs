@@ -71,22 +71,15 @@ pub(crate) async fn attempt(
         }
         Plan::After(prelude, script) => {
             let client = take_in(address, prelude, kit, site, target).await?;
-            match prelude.then {
-                Then::Hold => {}
-                Then::Wait(time) => {
-                    drop(client);
-                    tokio::time::sleep(time).await;
-                    return Ok(vec![observe(address, script, kit, site).await?]);
-                }
-                Then::Restart => {
-                    drop(client);
-                    if let Target::Proxy(proxy) = target {
-                        proxy.0.lock().await.restart()?;
-                    }
-                    let address = target.address(site, door).await;
-                    return Ok(vec![observe(address, script, kit, site).await?]);
-                }
+            // Held until the probe is over, or gone before it begins.
+            let _client = if prelude.then == Then::Hold { Some(client) } else { None };
+            match (prelude.then, target) {
+                (Then::Wait(time), _) => tokio::time::sleep(time).await,
+                (Then::Restart, Target::Proxy(proxy)) => proxy.0.lock().await.restart()?,
+                _ => {}
             }
+            // Another one after a restart.
+            let address = target.address(site, door).await;
             Ok(vec![observe(address, script, kit, site).await?])
         }
     }

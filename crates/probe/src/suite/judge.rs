@@ -1,8 +1,9 @@
 //! All probes in random order, proxy and site in turn; what differs, and how often.
 
+use std::time::Duration;
+
 use futures_util::stream::{self, StreamExt as _};
 
-use super::PATIENCE;
 use super::attempt::{Target, attempt};
 use crate::catalogue::{Kit, Plan, Probe, When};
 use crate::observation::{Difference, Observation};
@@ -13,6 +14,9 @@ use crate::stage::Nginx;
 const AT_ONCE: usize = 48;
 /// How often a probe is looked at again when it differed in time alone.
 const SECOND_LOOKS: usize = 2;
+
+/// The longest that a probe may take: one that waits in vain would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// What came out for a probe.
 #[derive(Debug)]

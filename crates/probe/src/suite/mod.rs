@@ -5,7 +5,6 @@ mod judge;
 mod table;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 pub(crate) use attempt::{Proxied, Target};
 use clap::Args;
@@ -77,6 +76,3 @@ fn wanted(only: &str, long: bool) -> Vec<Probe> {
     probes.retain(|probe| probe.name.contains(only) && (long || probe.when != When::LongRunsOnly));
     probes
 }
-
-/// The longest that a probe may take that waits for no end.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(900);

@@ -193,14 +193,15 @@ impl Visitor {
     /// Reads once. Cancelling it loses nothing.
     pub(crate) async fn read(&mut self) {
         let mut buffer = [0; 16 << 10];
-        if let Err(error) = self.stream.readable().await {
-            return self.ended(&error);
-        }
-        match self.stream.try_read(&mut buffer) {
+        let read = match self.stream.readable().await {
+            Ok(()) => self.stream.try_read(&mut buffer),
+            Err(error) => Err(error),
+        };
+        match read {
             Ok(0) => self.end = Some((End::Fin, self.opened.elapsed())),
             Ok(len) => self.take(&buffer[..len]).await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => self.ended(&error),
+            Err(_) => self.end = Some((End::Reset, self.opened.elapsed())),
         }
     }
 
@@ -215,10 +216,6 @@ impl Visitor {
         let (end, lasted) = self.end.unwrap_or_else(|| (End::Open, self.opened.elapsed()));
         let content = self.tls.is_some().then_some(self.content);
         Visit { wire: self.wire, content, session: self.session, end, lasted }
-    }
-
-    fn ended(&mut self, _error: &io::Error) {
-        self.end = Some((End::Reset, self.opened.elapsed()));
     }
 
     async fn take(&mut self, mut bytes: &[u8]) {
