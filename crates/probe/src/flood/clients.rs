@@ -27,13 +27,14 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// Connects them all; they begin at once.
-    pub(super) async fn connect(address: SocketAddr, key: &SecretKey) -> Result<Self> {
+    /// Connects them all: to a proxy with this secret, or without one to a data centre. They begin at once.
+    pub(super) async fn connect(address: SocketAddr, key: Option<&SecretKey>) -> Result<Self> {
+        let protocol = if key.is_some() { Protocol::FakeTls } else { Protocol::Padded };
         let times = Arc::new(Mutex::new(Vec::new()));
         let (leave, left) = watch::channel(false);
         let mut tasks = JoinSet::new();
         for _ in 0..COUNT {
-            let mut options = Options::new(Protocol::FakeTls, Some(key.clone()));
+            let mut options = Options::new(protocol, key.cloned());
             DOMAIN.clone_into(&mut options.domain);
             let client = Client::connect(address, &options).await.map_err(broken)?;
             tasks.spawn(echo(client, Arc::clone(&times), left.clone()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clients::Clients;
-use strangers::{Kind, Tally};
+use strangers::{Flood, Kind, Tally};
 use teleferry_proto::secret::SecretKey;
 use teleferry_sim::telegram::{self, Telegram};
 
@@ -27,7 +27,10 @@ pub(crate) struct Arguments {
     nginx: Option<PathBuf>,
     /// Connections of each kind of stranger
     #[arg(long, value_name = "N", default_value_t = 20_000)]
-    connections: usize,
+    connections: u32,
+    /// Strangers a second, at most
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    rate: u32,
     /// Strangers that are here at the same time, at most
     #[arg(long, value_name = "N", default_value_t = 1000)]
     at_once: usize,
@@ -47,9 +50,18 @@ struct Phase {
     cpu: Duration,
     /// The most memory that it was seen to have, in bytes.
     memory: u64,
-    /// Of the clients' echoes.
-    median: Duration,
-    p99: Duration,
+    /// Median and 99th percentile of the clients' echoes.
+    through: (Duration, Duration),
+    /// The same of clients that come to the data centre without the proxy: what the machine does to everybody.
+    direct: (Duration, Duration),
+}
+
+/// What is watched meanwhile.
+#[derive(Debug)]
+struct Watched {
+    process: Process,
+    clients: Clients,
+    direct: Clients,
 }
 
 /// Measures and prints; judges nothing.
@@ -66,20 +78,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let telegram = Telegram::start(&telegram::Options::default())?;
         let settings = Settings { key: key.clone(), cover: site.address, data_centre: telegram.address(2) };
         let proxy = Proxy::start(&arguments.proxy, &settings)?;
-        let clients = Clients::connect(proxy.open, &key).await?;
-        let process = proxy.process();
+        let watched = Watched {
+            process: proxy.process(),
+            clients: Clients::connect(proxy.open, Some(&key)).await?,
+            direct: Clients::connect(telegram.address(2), None).await?,
+        };
         let mut phases = vec![
-            measure("calm", &process, &clients, async {
+            measure("calm", &watched, async {
                 tokio::time::sleep(CALM).await;
                 Ok(Tally::default())
             })
             .await?,
         ];
         for kind in [Kind::Garbage, Kind::Hello] {
-            let flood = strangers::flood(proxy.open, kind, arguments.connections, arguments.at_once);
-            phases.push(measure(kind.name(), &process, &clients, flood).await?);
+            let flood =
+                Flood { count: arguments.connections, rate: arguments.rate, at_once: arguments.at_once };
+            let flood = strangers::flood(proxy.open, kind, flood);
+            phases.push(measure(kind.name(), &watched, flood).await?);
         }
-        clients.leave().await?;
+        watched.clients.leave().await?;
+        watched.direct.leave().await?;
         Ok::<_, Failure>(phases)
     })?;
     report(&phases);
@@ -89,13 +107,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Watches proxy and clients while something happens.
 async fn measure(
     name: &'static str,
-    process: &Process,
-    clients: &Clients,
+    watched: &Watched,
     happening: impl Future<Output = Result<Tally>>,
 ) -> Result<Phase> {
     const LOOK: Duration = Duration::from_millis(100);
+    let Watched { process, clients, direct } = watched;
     let (before, started) = (process.cpu()?, clock::now());
     clients.forget();
+    direct.forget();
     let mut memory = process.memory()?;
     let mut happening = std::pin::pin!(happening);
     let tally = loop {
@@ -104,30 +123,37 @@ async fn measure(
             () = tokio::time::sleep(LOOK) => memory = memory.max(process.memory()?),
         }
     };
-    let (median, p99) = clients.percentiles()?;
+    let took = started.elapsed();
     let cpu = process.cpu()?.saturating_sub(before);
-    Ok(Phase { name, tally, took: started.elapsed(), cpu, memory, median, p99 })
+    let (through, direct) = (clients.percentiles()?, direct.percentiles()?);
+    Ok(Phase { name, tally, took, cpu, memory, through, direct })
 }
 
 fn report(phases: &[Phase]) {
     tell(
-        "| | answered | ended | not in 10 s | a second | CPU a connection, µs | memory, MiB | echo median, ms | echo p99, ms | p99 to calm |",
+        "| | answered | ended | not in 10 s | a second | CPU a connection, µs | memory, MiB | echo median / p99, ms | without the proxy, ms |",
     );
-    tell("|---|---|---|---|---|---|---|---|---|---|");
-    let calm = phases.first().map_or(0.0, |phase| phase.p99.as_secs_f64());
+    tell("|---|---|---|---|---|---|---|---|---|");
     for phase in phases {
         let Tally { answered, ended, waited } = phase.tally;
         let count = answered + ended + waited;
         let a_connection = |value: f64| if count == 0 { "–".to_owned() } else { format!("{value:.0}") };
+        let echo = |(median, p99): (Duration, Duration)| {
+            format!("{:.2} / {:.2}", median.as_secs_f64() * 1e3, p99.as_secs_f64() * 1e3)
+        };
         tell(&format!(
-            "| {} | {answered} | {ended} | {waited} | {} | {} | {:.1} | {:.2} | {:.2} | {:.1} |",
+            "| {} | {answered} | {ended} | {waited} | {} | {} | {:.1} | {} | {} |",
             phase.name,
             a_connection(count as f64 / phase.took.as_secs_f64()),
             a_connection(phase.cpu.as_secs_f64() * 1e6 / count as f64),
             phase.memory as f64 / f64::from(1 << 20),
-            phase.median.as_secs_f64() * 1e3,
-            phase.p99.as_secs_f64() * 1e3,
-            phase.p99.as_secs_f64() / calm,
+            echo(phase.through),
+            echo(phase.direct),
         ));
+    }
+    if let [calm, floods @ ..] = phases {
+        let ratio = |phase: &Phase| phase.through.1.as_secs_f64() / calm.through.1.as_secs_f64();
+        let ratios: Vec<String> = floods.iter().map(|phase| format!("{:.1}", ratio(phase))).collect();
+        tell(&format!("\np99 of clients in a flood, to p99 in calm: {}", ratios.join(", ")));
     }
 }

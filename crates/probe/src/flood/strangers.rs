@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::failure::{Failure, Result};
 use crate::stage::DOMAIN;
-use crate::{hello, random};
+use crate::{clock, hello, random};
 
 /// What strangers send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +51,26 @@ pub(super) struct Tally {
     pub(super) waited: usize,
 }
 
-/// Lets as many come, `at_once` at a time. It has a thread of its own, so that clients do not wait for it.
-pub(super) async fn flood(address: SocketAddr, kind: Kind, count: usize, at_once: usize) -> Result<Tally> {
+/// How many come, and how fast.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flood {
+    pub(super) count: u32,
+    /// A second, at most.
+    pub(super) rate: u32,
+    /// At the same time, at most.
+    pub(super) at_once: usize,
+}
+
+/// Lets them come. It has a thread of its own, so that clients do not wait for it.
+pub(super) async fn flood(address: SocketAddr, kind: Kind, flood: Flood) -> Result<Tally> {
     let flooding = tokio::task::spawn_blocking(move || {
-        let tally = stream::iter(0..count)
-            .map(|_| tokio::time::timeout(PATIENCE, one(address, kind)))
-            .buffer_unordered(at_once.max(1))
+        let began = tokio::time::Instant::from_std(clock::now());
+        let tally = stream::iter(0..flood.count)
+            .map(|index| async move {
+                tokio::time::sleep_until(began + Duration::from_secs(1) * index / flood.rate.max(1)).await;
+                tokio::time::timeout(PATIENCE, one(address, kind)).await
+            })
+            .buffer_unordered(flood.at_once.max(1))
             .fold(Tally::default(), async |mut tally, outcome| {
                 match outcome {
                     Ok(Ok(len)) if len > 0 => tally.answered += 1,
