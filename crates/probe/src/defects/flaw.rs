@@ -23,6 +23,8 @@ pub(super) enum Flaw {
     DialsWithFirstBytes,
     /// Dials the site when a whole record has come.
     DialsWithWholeRecord,
+    /// Answers a second later than the site.
+    AnswersLate,
     /// Loses the last bytes of a large body.
     DropsTail,
     /// Ends a download when it is larger than a limit.
@@ -40,7 +42,7 @@ pub(super) enum Flaw {
 }
 
 impl Flaw {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::None,
         Self::OwnAlert,
         Self::EarlyFin,
@@ -50,6 +52,7 @@ impl Flaw {
         Self::ShorterTimer,
         Self::DialsWithFirstBytes,
         Self::DialsWithWholeRecord,
+        Self::AnswersLate,
         Self::DropsTail,
         Self::LimitsBytes,
         Self::AnswersPartialHello,
@@ -70,6 +73,7 @@ impl Flaw {
             Self::ShorterTimer => "a shorter timer",
             Self::DialsWithFirstBytes => "dials with the first bytes",
             Self::DialsWithWholeRecord => "dials with a whole record",
+            Self::AnswersLate => "answers a second late",
             Self::DropsTail => "drops the tail of a body",
             Self::LimitsBytes => "limits bytes",
             Self::AnswersPartialHello => "answers a partial hello",

@@ -172,6 +172,9 @@ async fn down(
             break;
         }
         let bytes = &mut chunk[..len];
+        if flaw == Flaw::AnswersLate && total == 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         if flaw == Flaw::ChangesOneByte && bytes.starts_with(b"HTTP") {
             bytes[len - 1] ^= 1;
         }

@@ -11,8 +11,10 @@ use records::{Piece, pieces};
 
 use crate::visitor::{End, Session, Visit};
 
-/// How much later or earlier the same timer may end a connection, on a busy machine.
+/// How much later or earlier the same thing may happen, on a busy machine.
 const LATE: Duration = Duration::from_millis(600);
+/// When what is larger ends is up to the machine, in bytes.
+const LARGE: u64 = 1 << 20;
 /// Records of a TLS session that are compared: handshake, tickets, the first answers. Behind them only the content is.
 const RECORDS: usize = 16;
 
@@ -23,7 +25,9 @@ pub(crate) struct Observation {
     content: Option<Content>,
     session: Session,
     end: End,
-    lasted: Duration,
+    first_byte: Option<Duration>,
+    /// When it ended, where that is the server's doing and nobody else's.
+    ended: Option<Duration>,
 }
 
 /// Where two sights differ.
@@ -70,7 +74,15 @@ impl Observation {
         }
         // How much had come when the prober reset it is chance.
         let content = visit.content.as_ref().filter(|_| visit.end != End::Ours).map(Content::of);
-        Self { pieces, content, session: visit.session.clone(), end: visit.end, lasted: visit.lasted }
+        let is_theirs = matches!(visit.end, End::Fin | End::Reset) && visit.wire.total < LARGE;
+        Self {
+            pieces,
+            content,
+            session: visit.session.clone(),
+            end: visit.end,
+            first_byte: visit.first_byte,
+            ended: is_theirs.then_some(visit.lasted),
+        }
     }
 
     /// Where it differs from what the site alone shows; `None`: nowhere.
@@ -97,9 +109,13 @@ impl Observation {
             (None, None) => {}
             _ => return sight("a session against none".to_owned()),
         }
-        let late = self.lasted.abs_diff(site.lasted) > LATE;
-        (late && self.end != End::Open).then(|| Difference::Time(format!("{self}, the site: {site}")))
+        let late = is_late(self.first_byte, site.first_byte) || is_late(self.ended, site.ended);
+        late.then(|| Difference::Time(format!("{self}, the site: {site}")))
     }
+}
+
+fn is_late(one: Option<Duration>, other: Option<Duration>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one.abs_diff(other) > LATE)
 }
 
 impl fmt::Display for Observation {
@@ -110,13 +126,16 @@ impl fmt::Display for Observation {
         for (index, piece) in self.pieces.iter().enumerate() {
             write!(f, "{}{piece}", if index == 0 { "" } else { ", " })?;
         }
-        let seconds = self.lasted.as_secs_f64();
-        match self.end {
-            End::Fin => write!(f, "; FIN at {seconds:.1} s"),
-            End::Reset => write!(f, "; RST at {seconds:.1} s"),
-            End::Open => write!(f, "; open after {seconds:.1} s"),
-            End::Ours => f.write_str("; we reset"),
+        if let Some(first_byte) = self.first_byte {
+            write!(f, "; from {:.1} s", first_byte.as_secs_f64())?;
         }
+        f.write_str(match self.end {
+            End::Fin => ", FIN",
+            End::Reset => ", RST",
+            End::Open => ", left open",
+            End::Ours => ", we reset",
+        })?;
+        self.ended.map_or(Ok(()), |ended| write!(f, " at {:.1} s", ended.as_secs_f64()))
     }
 }
 
@@ -125,8 +144,15 @@ mod tests {
     use super::*;
 
     fn sight(bytes: &[u8], end: End, lasted_ms: u64) -> Observation {
-        let lasted = Duration::from_millis(lasted_ms);
-        Observation { pieces: pieces(bytes), content: None, session: Session::Open, end, lasted }
+        let ended = Some(Duration::from_millis(lasted_ms));
+        Observation {
+            pieces: pieces(bytes),
+            content: None,
+            session: Session::Open,
+            end,
+            first_byte: None,
+            ended,
+        }
     }
 
     #[test]
@@ -150,5 +176,9 @@ mod tests {
         for lasted in [1000, 3000] {
             assert!(matches!(sight(b"", End::Fin, lasted).difference(&site), Some(Difference::Time(_))));
         }
+        let answered =
+            |ms| Observation { first_byte: Some(Duration::from_millis(ms)), ..sight(b"a", End::Fin, 2000) };
+        assert_eq!(answered(300).difference(&answered(10)), None);
+        assert!(matches!(answered(1300).difference(&answered(10)), Some(Difference::Time(_))));
     }
 }

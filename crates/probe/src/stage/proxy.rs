@@ -63,6 +63,13 @@ impl Proxy {
         Ok(())
     }
 
+    /// What it has warned of since its last start.
+    pub(crate) fn warnings(&self) -> Result<Vec<String>> {
+        let log = fs::read_to_string(self.directory.path().join(LOG))?;
+        let is_warning = |line: &&str| line.contains("WARN") || line.contains("ERROR");
+        Ok(log.lines().filter(is_warning).map(str::to_owned).collect())
+    }
+
     pub(crate) fn process(&self) -> Process {
         Process::new(self.child.0.id())
     }
@@ -70,6 +77,8 @@ impl Proxy {
 
 /// The configuration's name in the proxy's directory.
 const FILE: &str = "teleferry.toml";
+/// Its log's name there.
+const LOG: &str = "log";
 
 /// The source address that a rule refuses.
 pub(crate) const BLOCKED: [u8; 4] = [127, 0, 0, 2];
@@ -116,7 +125,7 @@ struct Started {
 }
 
 fn launch(program: &Path, directory: &Path, configuration: &str) -> Result<Started> {
-    let (file, log) = (directory.join(FILE), directory.join("log"));
+    let (file, log) = (directory.join(FILE), directory.join(LOG));
     fs::write(&file, configuration)?;
     let mut command = Command::new(program);
     command.arg("run").arg("--config").arg(&file).env("STATE_DIRECTORY", directory.join("state"));

@@ -35,6 +35,11 @@ impl Proxied {
     pub(crate) fn new(proxy: Proxy) -> Self {
         Self(Arc::new(Mutex::new(proxy)))
     }
+
+    /// What it has warned of.
+    pub(crate) async fn warnings(&self) -> Result<Vec<String>> {
+        self.0.lock().await.warnings()
+    }
 }
 
 impl Target {

@@ -142,5 +142,9 @@ fn difference(target: &Sight, site: &Sight) -> Option<Difference> {
     // What is more than time is told first.
     differences.sort_by_key(Difference::is_of_time);
     let first = differences.into_iter().next()?;
+    // A crowd makes some late; another timer makes all.
+    if first.is_of_time() && count * 2 < target.len() {
+        return None;
+    }
     Some(if target.len() == 1 { first } else { first.of_many(count, target.len()) })
 }

@@ -54,9 +54,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !proxy.knows_rules {
         tell("this proxy knows no rules: probes 50 come to a listener that has none");
     }
-    let stage = Stage { kit: &kit, site: &site, target: Target::Proxy(Proxied::new(proxy)) };
-    let verdicts = crate::runtime()?.block_on(judge(&stage, &probes, arguments.repeat));
+    let proxy = Proxied::new(proxy);
+    let stage = Stage { kit: &kit, site: &site, target: Target::Proxy(proxy.clone()) };
+    let runtime = crate::runtime()?;
+    let verdicts = runtime.block_on(judge(&stage, &probes, arguments.repeat));
     table::print(&verdicts, started.elapsed());
+    for warning in runtime.block_on(proxy.warnings())? {
+        tell(&format!("the proxy's log: {warning}"));
+    }
     match verdicts.iter().filter(|verdict| !verdict.differences.is_empty()).count() {
         0 => Ok(()),
         count => {

@@ -55,6 +55,8 @@ pub(crate) struct Visit {
     pub(crate) session: Session,
     /// How it ended.
     pub(crate) end: End,
+    /// From the connection to the first byte.
+    pub(crate) first_byte: Option<Duration>,
     /// From the connection to its end.
     pub(crate) lasted: Duration,
 }
@@ -87,6 +89,7 @@ pub(crate) struct Visitor {
     content: Capture,
     session: Session,
     opened: Instant,
+    first_byte: Option<Duration>,
     end: Option<(End, Duration)>,
 }
 
@@ -111,6 +114,7 @@ impl Visitor {
             content: Capture::default(),
             session: Session::Open,
             opened: clock::now(),
+            first_byte: None,
             end: None,
         };
         visitor.flush().await;
@@ -215,10 +219,11 @@ impl Visitor {
         self.read_for(window).await;
         let (end, lasted) = self.end.unwrap_or_else(|| (End::Open, self.opened.elapsed()));
         let content = self.tls.is_some().then_some(self.content);
-        Visit { wire: self.wire, content, session: self.session, end, lasted }
+        Visit { wire: self.wire, content, session: self.session, first_byte: self.first_byte, end, lasted }
     }
 
     async fn take(&mut self, mut bytes: &[u8]) {
+        self.first_byte.get_or_insert_with(|| self.opened.elapsed());
         self.wire.push(bytes);
         let Some(tls) = &mut self.tls else { return };
         while !bytes.is_empty() && self.session == Session::Open {
