@@ -4,7 +4,6 @@
 mod flaw;
 mod relay;
 
-use std::iter;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -37,10 +36,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let site = Nginx::start(&nginx, kit.timers)?;
     let mut wrong = Vec::new();
     let runtime = crate::runtime()?;
-    let (without, with) = Flaw::ALL.split_at(1);
-    // The faultless relay by itself and with every probe; then some at a time, as too many suites make each other late.
-    for flaws in iter::once(without).chain(with.chunks(8)) {
-        let probes = played(flaws);
+    let probes = played();
+    // Some at a time: each is a whole suite, and too many make each other late.
+    for flaws in Flaw::ALL.chunks(6) {
         let suites = flaws.iter().map(|flaw| suite(*flaw, &kit, &site, &probes));
         for outcome in runtime.block_on(join_all(suites)) {
             let (flaw, verdicts) = outcome?;
@@ -55,14 +53,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Probes that bear no company are left out where several suites are played.
-fn played(flaws: &[Flaw]) -> Vec<Probe> {
+/// Probes that bear no company are left out, as several suites are played at a time.
+fn played() -> Vec<Probe> {
     let mut probes = catalogue::all();
-    probes.retain(|probe| match probe.when {
-        When::Together => true,
-        When::Alone => flaws.len() == 1,
-        When::LongRunsOnly => false,
-    });
+    probes.retain(|probe| probe.when == When::Together);
     probes
 }
 
