@@ -48,3 +48,8 @@ soak *arguments:
 bench-codec *arguments="--check crates/bench/instructions.json":
     cargo build --release -p teleferry-bench
     target/release/teleferry-bench codec {{ arguments }}
+
+# what a prober sees of the proxy, beside what it sees of a real nginx; fails when it can tell them apart
+probe *arguments="suite":
+    cargo build --release -p teleferry -p teleferry-probe
+    target/release/teleferry-probe {{ arguments }}
