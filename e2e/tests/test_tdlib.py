@@ -31,15 +31,9 @@ def test_many_at_once(tdlib, proxy):
 
 
 def test_other_name_with_the_right_key(tdlib, proxy):
-    """Nothing is learned from the name in the hello; only its digest says whose it is."""
+    """A hello for another name than the links' is the cover site's, whoever proves it; without a site it is not answered."""
     link = dataclasses.replace(proxy.link("ee"), domain="another." + DOMAIN)
-    seconds(tdlib.ping(link))
-
-
-def test_long_name(tdlib, proxy):
-    """The longest name that TDLib allows, and the longest hello."""
-    name = ".".join(["a" * 60] * 2 + ["b" * 60])
-    seconds(tdlib.ping(dataclasses.replace(proxy.link("ee"), domain=name)))
+    assert tdlib.ping(link) == ["Connection timeout expired"]
 
 
 def test_wrong_secrets_and_closed_kinds_get_silence(tdlib, proxy):

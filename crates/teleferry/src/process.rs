@@ -101,6 +101,7 @@ async fn upgrade(
     let program = program.cloned().ok_or(UpgradeError::Unknown)?;
     info!("starting the program that takes this one's place");
     let mut sockets = server.lend_sockets().await;
+    server.leave();
     sockets.extend(admin.into_iter().flat_map(admin::Sockets::lend));
     // It takes until the new one accepts.
     let started =
@@ -114,7 +115,10 @@ async fn upgrade(
                 admin.leave();
             }
         }
-        Err(error) => error!("nothing was upgraded: {error}"),
+        Err(error) => {
+            server.stay();
+            error!("nothing was upgraded: {error}");
+        }
     }
     started
 }

@@ -204,6 +204,16 @@ impl Server {
         self.rebuild.lock().await.lend_sockets().await
     }
 
+    /// Keeps for the process that takes this one's place what that one has to know, and nothing more from then on.
+    pub(crate) fn leave(&self) {
+        self.shared.gate.replay.leave();
+    }
+
+    /// No process took this one's place after all.
+    pub(crate) fn stay(&self) {
+        self.shared.gate.replay.stay();
+    }
+
     /// Every open address with the name of its listener.
     #[must_use]
     pub fn addresses(&self) -> Vec<(String, ListenAddress)> {

@@ -9,12 +9,15 @@ use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use common::{key, soon, telegram};
 use rustix::process::{Pid, Signal, kill_process};
 use support::{Done, Place};
-use teleferry_sim::client::{Client, Options, Protocol};
+use teleferry_sim::client::{Client, Opening, Options, Protocol};
 use teleferry_sim::telegram::Telegram;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 const CONFIG: [&str; 2] = ["--config", "teleferry.toml"];
 
@@ -124,6 +127,39 @@ async fn nobody_is_refused_and_nobody_cut_off() {
     soon(connect(address).await.echo(vec![4; 64])).await.expect("the last one serves");
     let status = tokio::task::block_in_place(|| ctl(&place, &["status"]));
     assert_eq!(status.code, Some(0), "the control socket is the last one's: {status:?}");
+}
+
+/// What one process has let in, the next one knows for a recording.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_is_known_to_the_next_process() {
+    let (place, telegram) = (Place::new(), telegram());
+    let mut running = Running::start(&place, &telegram);
+    let options = Options::new(Protocol::Padded, Some(key()));
+    let opening = Opening::new(&options);
+    let recording = opening.first_bytes().to_vec();
+    let address = running.address;
+    let played = async || {
+        let mut stream = TcpStream::connect(address).await.expect("connect");
+        stream.write_all(&recording).await.expect("sent");
+        stream
+    };
+    let strangers = || {
+        let status = tokio::task::block_in_place(|| ctl(&place, &["status", "--json"]));
+        let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+        status["refused_visitors"]["header_replay"].as_u64().unwrap_or(0)
+    };
+    let _first = played().await;
+    // Whoever comes later is served by then: the first one was let in before.
+    soon(connect(address).await.echo(vec![1; 64])).await.expect("served");
+    assert_eq!(strangers(), 0);
+    tokio::task::block_in_place(|| running.upgrade(&place));
+    let _again = played().await;
+    soon(async {
+        while strangers() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

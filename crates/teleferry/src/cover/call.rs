@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
+use super::site::Visitor;
 use crate::net::{Outbox, Peer, Stream};
 
 /// What is under way to the cover site. A visitor who comes from there is ourselves: the site's address leads back here, by
@@ -20,8 +21,8 @@ pub(crate) struct Calls {
 
 #[derive(Debug, Default)]
 struct UnderWay {
-    /// Our ends of all connections.
-    ends: HashSet<SocketAddr>,
+    /// Both ends of all connections, ours first.
+    ends: HashSet<(SocketAddr, SocketAddr)>,
     /// The random fields of our own hellos, and whether they came back. Behind somebody who relays connections, nothing
     /// else can be known again.
     hellos: HashMap<[u8; 32], bool>,
@@ -40,7 +41,7 @@ pub(crate) struct Call {
 #[derive(Debug)]
 struct Mark {
     calls: Arc<Calls>,
-    address: SocketAddr,
+    ends: (SocketAddr, SocketAddr),
 }
 
 /// A hello of ours, written down. Taken out when dropped.
@@ -54,16 +55,17 @@ impl Calls {
     /// Whether the site leads back here, as a visitor from there with these first bytes shows, or an earlier one did.
     ///
     /// Nothing is sent on a call before it is written down, so it is known here when something comes.
-    pub(super) fn lead_back(&self, peer: Peer, first_bytes: &[u8]) -> bool {
+    pub(super) fn lead_back(&self, visitor: Visitor, first_bytes: &[u8]) -> bool {
         let mut under_way = self.lock();
         let random = first_bytes.get(11..43).and_then(|random| <[u8; 32]>::try_from(random).ok());
         if let Some(came_back) = random.and_then(|random| under_way.hellos.get_mut(&random)) {
             *came_back = true;
             self.loops.store(true, Relaxed);
         }
-        let ours = match peer {
-            Peer::Inet(address) => under_way.ends.contains(&canonical(address)),
-            Peer::Local => false,
+        // By both ends: another process on this machine, or a visitor of it, may have the same port towards somebody else.
+        let ours = match (visitor.peer, visitor.local) {
+            (Peer::Inet(peer), Some(local)) => under_way.ends.contains(&(canonical(peer), canonical(local))),
+            _ => false,
         };
         ours || self.loops.load(Relaxed)
     }
@@ -99,10 +101,11 @@ impl Drop for Hello<'_> {
 impl Call {
     /// Writes a connection down, before anything is sent on it.
     pub(super) fn new(stream: Stream, calls: &Arc<Calls>) -> Self {
-        let mark = stream.local_address().map(|address| {
-            let address = canonical(address);
-            calls.lock().ends.insert(address);
-            Mark { calls: Arc::clone(calls), address }
+        let ends = stream.local_address().zip(stream.peer_address());
+        let mark = ends.map(|(ours, site)| {
+            let ends = (canonical(ours), canonical(site));
+            calls.lock().ends.insert(ends);
+            Mark { calls: Arc::clone(calls), ends }
         });
         Self { stream, outbox: Outbox::default(), _mark: mark }
     }
@@ -124,7 +127,7 @@ impl Call {
 
 impl Drop for Mark {
     fn drop(&mut self) {
-        self.calls.lock().ends.remove(&self.address);
+        self.calls.lock().ends.remove(&self.ends);
     }
 }
 
@@ -136,6 +139,8 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 mod tests {
     use super::*;
 
+    const LOCAL: Visitor = Visitor { peer: Peer::Local, local: None };
+
     #[tokio::test]
     async fn f_24_a_call_that_comes_back_is_known_by_its_end() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has room");
@@ -144,13 +149,18 @@ mod tests {
         let call =
             Call::new(Stream::Tcp(tokio::net::TcpStream::connect(address).await.expect("connect")), &calls);
         let (_accepted, peer) = listener.accept().await.expect("accept");
-        assert!(calls.lead_back(Peer::Inet(peer), b""));
-        let mapped = SocketAddr::new("::ffff:127.0.0.1".parse().expect("an address"), peer.port());
-        assert!(calls.lead_back(Peer::Inet(mapped), b""));
-        assert!(!calls.lead_back(Peer::Inet(address), b""));
-        assert!(!calls.lead_back(Peer::Local, b""));
+        let from = |peer, local| calls.lead_back(Visitor { peer: Peer::Inet(peer), local: Some(local) }, b"");
+        let mapped = |address: SocketAddr| {
+            SocketAddr::new("::ffff:127.0.0.1".parse().expect("an address"), address.port())
+        };
+        assert!(from(peer, address));
+        assert!(from(mapped(peer), mapped(address)));
+        assert!(!from(address, address));
+        let elsewhere = SocketAddr::new(address.ip(), address.port() ^ 1);
+        assert!(!from(peer, elsewhere), "the same port of a visitor who came to another of ours");
+        assert!(!calls.lead_back(LOCAL, b""));
         drop(call);
-        assert!(!calls.lead_back(Peer::Inet(peer), b""));
+        assert!(!from(peer, address));
     }
 
     #[test]
@@ -158,14 +168,14 @@ mod tests {
         let calls = Calls::default();
         let hello = |random: u8| [&[0x16; 11][..], &[random; 32], &[0; 9]].concat();
         let sent = calls.hello([7; 32]);
-        assert!(!calls.lead_back(Peer::Local, &hello(8)));
-        assert!(calls.lead_back(Peer::Local, &hello(7)));
-        assert!(calls.lead_back(Peer::Local, b""), "so is everybody else's way");
+        assert!(!calls.lead_back(LOCAL, &hello(8)));
+        assert!(calls.lead_back(LOCAL, &hello(7)));
+        assert!(calls.lead_back(LOCAL, b""), "so is everybody else's way");
         assert!(sent.came_back(true));
         drop(sent);
-        assert!(calls.lead_back(Peer::Local, b""));
+        assert!(calls.lead_back(LOCAL, b""));
         let sent = calls.hello([9; 32]);
         assert!(!sent.came_back(true));
-        assert!(!calls.lead_back(Peer::Local, b""));
+        assert!(!calls.lead_back(LOCAL, b""));
     }
 }

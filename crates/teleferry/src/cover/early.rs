@@ -45,7 +45,7 @@ impl Early {
             return false;
         }
         let visitor = Visitor::new(connection, stream);
-        if site.places().calls().lead_back(visitor.peer, &[]) {
+        if site.places().calls().lead_back(visitor, &[]) {
             // Nobody is sent round; whether it is a client shows all the same.
             self.0 = State::Failed;
             return true;

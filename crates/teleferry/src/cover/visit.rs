@@ -68,7 +68,7 @@ async fn arrive(
     early: Early,
 ) -> Result<(Call, usize), CloseReason> {
     let shard = connection.shard();
-    if site.places().calls().lead_back(visitor.peer, first_bytes) {
+    if site.places().calls().lead_back(visitor, first_bytes) {
         if let Some(more) = shard.throttles.cover_loop.pass(clock::now()) {
             error!(
                 session = connection.id(),

@@ -144,6 +144,14 @@ impl Stream {
         }
     }
 
+    /// The other end's address; `None` for a unix socket.
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Calls `write` with the socket when it is writable, until it does something else than to find no room.
     pub(super) fn poll_write_with<T>(
         &self,

@@ -33,6 +33,8 @@ pub(crate) struct Replay {
     forgotten: Range<u64>,
     /// That it cannot be kept was said.
     said: AtomicBool,
+    /// Another process keeps it now.
+    left: AtomicBool,
 }
 
 /// How much is remembered.
@@ -67,6 +69,7 @@ impl Replay {
             start: clock::now(),
             forgotten: 0..0,
             said: AtomicBool::new(false),
+            left: AtomicBool::new(false),
         };
         if settings.enabled {
             replay.forgotten = replay.recall();
@@ -149,7 +152,7 @@ impl Replay {
                 age = age.min(part.copy_to(&mut lists, self.now()));
             }
         }
-        if !self.enabled.load(Relaxed) || !self.persist.load(Relaxed) {
+        if !self.enabled.load(Relaxed) || !self.persist.load(Relaxed) || self.left.load(Relaxed) {
             return;
         }
         let remembered = Remembered { written: clock::unix_time(), complete, age, lists };
@@ -166,6 +169,17 @@ impl Replay {
                 }
             }
         }
+    }
+
+    /// Keeps it for a process that takes this one's place, and does not write over what that one keeps from then on.
+    pub(crate) fn leave(&self) {
+        self.keep(false);
+        self.left.store(true, Relaxed);
+    }
+
+    /// No process took this one's place after all.
+    pub(crate) fn stay(&self) {
+        self.left.store(false, Relaxed);
     }
 
     /// How much is remembered.
