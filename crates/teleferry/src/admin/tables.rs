@@ -45,7 +45,11 @@ pub struct TableAnswer {
 const MOST: usize = 100_000;
 
 /// Every table.
-#[utoipa::path(get, path = "/api/v1/tables", security(("token" = [])), responses((status = 200, body = Vec<TableShown>)))]
+#[utoipa::path(get, path = "/api/v1/tables", security(("token" = [])), responses(
+    (status = 200, body = Vec<TableShown>),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
+))]
 pub(super) async fn all(State(access): State<Arc<Access>>) -> Json<Vec<TableShown>> {
     let sizes = access.shared.observer.tables().sizes().into_iter();
     let shown = sizes.map(|size| TableShown {
@@ -60,6 +64,8 @@ pub(super) async fn all(State(access): State<Arc<Access>>) -> Json<Vec<TableShow
 #[utoipa::path(get, path = "/api/v1/tables/{table}/entries", security(("token" = [])),
     params(("table" = String, Path)), responses(
     (status = 200, body = TableEntries),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
@@ -76,6 +82,8 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/api/v1/tables/{table}/entries/{entry}", security(("token" = [])),
     params(("table" = String, Path), ("entry" = String, Path)), responses(
     (status = 200, body = TableAnswer),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "It is no entry of such a table", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -91,6 +99,9 @@ pub(super) async fn contains(
 #[utoipa::path(put, path = "/api/v1/tables/{table}/entries/{entry}", security(("token" = [])),
     params(("table" = String, Path), ("entry" = String, Path)), responses(
     (status = 200, body = TableAnswer),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
+    (status = 413, body = Problem, content_type = "application/problem+json"),
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "It is no entry of such a table", body = Problem, content_type = "application/problem+json"),
     (status = 500, description = "Done, but not kept", body = Problem, content_type = "application/problem+json"),
@@ -108,6 +119,9 @@ pub(super) async fn add(
 #[utoipa::path(delete, path = "/api/v1/tables/{table}/entries/{entry}", security(("token" = [])),
     params(("table" = String, Path), ("entry" = String, Path)), responses(
     (status = 200, body = TableAnswer),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
+    (status = 413, body = Problem, content_type = "application/problem+json"),
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "It is no entry of such a table", body = Problem, content_type = "application/problem+json"),
     (status = 500, description = "Done, but not kept", body = Problem, content_type = "application/problem+json"),
