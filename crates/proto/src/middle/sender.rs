@@ -150,7 +150,10 @@ impl Sender {
 
     /// Gives back memory that was not needed since this was called last.
     pub(super) fn relax(&mut self) {
-        self.out.shrink_to(self.most);
+        // Not for little: memory that is given back and taken again in turn comes to lie in pieces.
+        if self.out.capacity() / 4 > self.most {
+            self.out.shrink_to(self.most);
+        }
         self.most = self.out.len();
         self.queue.shrink_to(self.queue.len());
     }

@@ -239,7 +239,7 @@ async fn a_client_that_telegram_closes_is_closed() {
 }
 
 #[tokio::test]
-async fn errors_are_kept_from_clients_as_configured() {
+async fn a_11_errors_are_kept_from_clients_as_configured() {
     let stage = Stage::new();
     for (filter, passed, filtered) in
         [(ErrorFilter::Off, 2, 0), (ErrorFilter::First, 1, 1), (ErrorFilter::On, 0, 2)]

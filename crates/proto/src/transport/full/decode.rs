@@ -86,7 +86,10 @@ impl Decoder {
     /// Gives back memory that was not needed since this was called last. What was given out of the last input is forgotten.
     pub fn relax(&mut self) {
         self.begin();
-        self.held.shrink_to(self.most);
+        // Not for little: memory that is given back and taken again in turn comes to lie in pieces.
+        if self.held.capacity() / 4 > self.most {
+            self.held.shrink_to(self.most);
+        }
         self.most = self.held.len();
     }
 
