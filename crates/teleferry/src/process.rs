@@ -51,7 +51,7 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
         let _watched = admin.map(Watching::begin);
         // Most of what ran until now runs never again. Where the system does not tell, memory is a little more.
         let _ = sys::forget_files();
-        let mut successor = None;
+        let mut handed_over = false;
         loop {
             let order = tokio::select! {
                 told = signals.next() => told,
@@ -67,9 +67,9 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
                 }
                 Told::Order(Order::Upgrade(answer)) => {
                     let started = upgrade(&server, admin_sockets.as_deref(), program.as_ref().ok()).await;
-                    successor = started.as_ref().ok().copied();
+                    handed_over = started.is_ok();
                     let _ = answer.send(started);
-                    if successor.is_some() {
+                    if handed_over {
                         break;
                     }
                 }
@@ -87,7 +87,7 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
             }
         }
         drop(orders);
-        stop(server, &mut signals, successor).await;
+        stop(server, &mut signals, handed_over).await;
         Ok(())
     })
 }
@@ -183,9 +183,10 @@ impl Drop for Watching {
 }
 
 /// Lets connections end by themselves; at once when told again.
-async fn stop(server: Server, signals: &mut Signals, successor: Option<u32>) {
+async fn stop(server: Server, signals: &mut Signals, handed_over: bool) {
     info!("stopping: no new connections; those that are there may end by themselves");
-    if successor.is_none() {
+    // Another process is the service now, and does not stop.
+    if !handed_over {
         notify(&[NotifyState::Stopping]);
     }
     let now = server.stopper();

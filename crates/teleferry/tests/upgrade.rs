@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use common::{key, soon, telegram};
 use rustix::process::{Pid, Signal, kill_process};
@@ -156,7 +155,7 @@ async fn a_recording_is_known_to_the_next_process() {
     let _again = played().await;
     soon(async {
         while strangers() == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::task::yield_now().await;
         }
     })
     .await;

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::Access;
 use super::problem::Problem;
-use crate::gate::TableError;
+use crate::gate::{TableError, Tables};
 
 /// A table and how much is in it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -110,9 +110,7 @@ pub(super) async fn add(
     State(access): State<Arc<Access>>,
     Path((table, entry)): Path<(String, String)>,
 ) -> Result<Json<TableAnswer>, Problem> {
-    let tables = access.shared.observer.tables();
-    let changed = tables.add(&table, &entry).map_err(refused)?;
-    Ok(Json(TableAnswer { contained: tables.contains(&table, &entry).map_err(refused)?, changed }))
+    change(&access, &table, &entry, Tables::add)
 }
 
 /// Takes an entry out, for later starts too. An address stays contained when a network around it is there.
@@ -130,9 +128,19 @@ pub(super) async fn remove(
     State(access): State<Arc<Access>>,
     Path((table, entry)): Path<(String, String)>,
 ) -> Result<Json<TableAnswer>, Problem> {
+    change(&access, &table, &entry, Tables::remove)
+}
+
+/// Changes a table; says how the entry stands then.
+fn change(
+    access: &Access,
+    table: &str,
+    entry: &str,
+    how: fn(&Tables, &str, &str) -> Result<bool, TableError>,
+) -> Result<Json<TableAnswer>, Problem> {
     let tables = access.shared.observer.tables();
-    let changed = tables.remove(&table, &entry).map_err(refused)?;
-    Ok(Json(TableAnswer { contained: tables.contains(&table, &entry).map_err(refused)?, changed }))
+    let changed = how(tables, table, entry).map_err(refused)?;
+    Ok(Json(TableAnswer { contained: tables.contains(table, entry).map_err(refused)?, changed }))
 }
 
 fn refused(error: TableError) -> Problem {

@@ -31,6 +31,14 @@ pub(crate) struct ListeningSocket {
     pub(crate) kind: SocketKind,
 }
 
+impl ListeningSocket {
+    /// What a socket is that others opened.
+    fn of(socket: Socket) -> io::Result<Self> {
+        let kind = if socket.local_addr()?.is_unix() { SocketKind::Unix } else { SocketKind::Tcp };
+        Ok(Self { fd: socket.into(), kind })
+    }
+}
+
 /// A listening address as it was really opened.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -93,12 +101,7 @@ pub(crate) fn adopt(address: &ListenAddress, sockets: Vec<OwnedFd>, shards: usiz
 }
 
 fn adopted(sockets: Vec<OwnedFd>) -> io::Result<Vec<ListeningSocket>> {
-    let adopt = |fd: OwnedFd| {
-        let socket = Socket::from(fd);
-        let kind = if socket.local_addr()?.is_unix() { SocketKind::Unix } else { SocketKind::Tcp };
-        Ok(ListeningSocket { fd: socket.into(), kind })
-    };
-    sockets.into_iter().map(adopt).collect()
+    sockets.into_iter().map(|fd| ListeningSocket::of(fd.into())).collect()
 }
 
 fn open_inet(address: SocketAddr, shards: usize, exclusive: Exclusive) -> io::Result<Opened> {
@@ -153,11 +156,10 @@ fn share(address: &ListenAddress, listening: &[OwnedFd], shards: usize) -> io::R
         for fd in listening {
             let socket = Socket::from(fd.as_fd().try_clone_to_owned()?);
             socket.set_nonblocking(true)?;
-            let kind = if socket.local_addr()?.is_unix() { SocketKind::Unix } else { SocketKind::Tcp };
-            if kind == SocketKind::Tcp {
+            if !socket.local_addr()?.is_unix() {
                 set_inherited(&socket)?;
             }
-            sockets.push(ListeningSocket { fd: socket.into(), kind });
+            sockets.push(ListeningSocket::of(socket)?);
         }
     }
     Ok(Opened { address: address.clone(), sockets })
