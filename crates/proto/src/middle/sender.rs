@@ -32,7 +32,7 @@ pub(super) struct Sender {
     written: usize,
     /// Position of `out`'s first byte on the connection.
     base: u64,
-    /// Position behind the last frame that is all written.
+    /// Position behind the last frame that is all written, its last block too.
     done: u64,
     /// Where in `out` the encrypted part begins, and the cipher as it stood before that.
     origin: Option<(usize, CbcStream)>,
@@ -131,7 +131,8 @@ impl Sender {
     pub(super) fn transmitted(&mut self, len: usize) {
         self.written = self.written.saturating_add(len).min(self.sealed);
         let position = self.base.saturating_add(self.written as u64);
-        while let Some(frame) = self.queue.pop_front_if(|frame| frame.end <= position) {
+        let decipherable = self.base.saturating_add(self.decipherable() as u64);
+        while let Some(frame) = self.queue.pop_front_if(|frame| frame.end <= decipherable) {
             self.done = frame.end;
             if frame.content == Content::Reply {
                 self.replies = self.replies.saturating_sub(1);
@@ -145,6 +146,15 @@ impl Sender {
             self.origin = self.cipher.clone().map(|cipher| (0, cipher));
         } else {
             self.compact();
+        }
+    }
+
+    /// Bytes at the front of `out` that the other side can read: what is encrypted only in whole blocks.
+    fn decipherable(&self) -> usize {
+        let origin = self.origin.as_ref().map_or(self.written, |(origin, _)| *origin);
+        match self.written.checked_sub(origin) {
+            Some(encrypted) => self.written.saturating_sub(encrypted % BLOCK),
+            None => self.written,
         }
     }
 

@@ -36,6 +36,31 @@ fn a_message_that_was_not_written_comes_back_whole() {
     );
 }
 
+/// The other side can decipher whole blocks only: a message is written when its last block is.
+#[test]
+fn a_message_whose_last_block_is_not_written_comes_back() {
+    for words in 20..24 {
+        for missing in 0..=20 {
+            let mut pair = Pair::ready();
+            let conn = pair.middle.open(&client(Framing::Padded));
+            pair.send(conn, &message(words, 1));
+            pair.send(conn, &message(words, 2));
+            let bytes = pair.middle.poll_transmit().expect("two messages");
+            let mut written = bytes[..bytes.len() - missing].to_vec();
+            pair.middle.transmitted(written.len());
+            pair.give_server(&mut written);
+            pair.middle.end_of_input();
+            let mut found: Vec<_> = arrived(&mut pair).into_iter().map(|(_, message)| message).collect();
+            found.extend(pair.middle.into_unsent().into_iter().map(|unsent| unsent.message));
+            assert_eq!(
+                found,
+                [message(words, 1), message(words, 2)],
+                "{words} words, {missing} bytes missing"
+            );
+        }
+    }
+}
+
 proptest! {
     // Enough of them to go through every way of moving out what is written, and quick.
     #![proptest_config(ProptestConfig::with_cases(48))]
