@@ -4,6 +4,7 @@
 mod listeners;
 mod sweep;
 mod thread;
+mod tide;
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::net::SocketAddr;
@@ -29,13 +30,11 @@ use crate::server::{Settings, Shared};
 use crate::sys;
 use listeners::Listeners;
 use sweep::Sweep;
+use tide::Tide;
 
 /// Bytes of the scratch buffer that every read of a shard goes through. A session uses what four full TLS records and the
 /// headroom in front of them need, which stays in the core's nearest cache; a link to a middle proxy uses all of it.
 pub(crate) const SCRATCH: usize = 256 << 10;
-
-/// Connections that have gone before memory is given back to the system.
-const EBB: usize = 1000;
 
 /// How far the server is with stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +91,7 @@ pub(crate) struct Shard {
     pipes: Rc<Pipes>,
     phase: watch::Receiver<Phase>,
     live: Live,
+    tide: Tide,
     next_session: Cell<u64>,
 }
 
@@ -136,8 +136,6 @@ impl Stopping {
 #[derive(Debug, Default)]
 struct Live {
     count: Cell<usize>,
-    /// The most there were since memory was last given back.
-    peak: Cell<usize>,
     none_left: Notify,
 }
 
@@ -167,6 +165,7 @@ impl Shard {
             pipes: Rc::default(),
             phase,
             live: Live::default(),
+            tide: Tide::of(number),
             next_session: Cell::new((number as u64) << 48),
         }
     }
@@ -252,13 +251,10 @@ impl Shard {
         Stopping(self.phase.clone())
     }
 
-    /// Closes idle pipes, and gives memory back when many connections have gone; called with every tick.
+    /// Closes idle pipes, and gives back memory that was freed; called with every tick.
     fn tidy(&self) {
         self.pipes.close_free();
-        let live = &self.live;
-        live.peak.set(live.peak.get().max(live.count.get()));
-        if live.peak.get() - live.count.get() >= EBB {
-            live.peak.set(live.count.get());
+        if self.tide.turns(self.live.count.get()) {
             sys::return_free_memory();
         }
     }
