@@ -25,7 +25,8 @@ pub(super) async fn soak(arguments: &Arguments) -> Result<Report> {
     let stage = Stage::build(&arguments.proxy, Way::Middle).await?;
     let mut report = Report::new(stage.descriptors()?);
     let mut dice = Dice::new(arguments.seed);
-    let company = Company { rotations: Arc::<Rotations>::default(), over: Arc::new(AtomicBool::new(false)) };
+    let company =
+        Company { rotations: Arc::clone(stage.rotations()), over: Arc::new(AtomicBool::new(false)) };
     let mut staying = JoinSet::new();
     for _ in 0..arguments.clients.unwrap_or(CLIENTS) {
         staying.spawn(stay(stage.door(), company.clone(), dice.fork()));

@@ -132,6 +132,11 @@ impl Report {
         if over.losses.missed_in_order > over.losses.dropped_in_order {
             self.fault("requests were lost that no middle proxy had read".to_owned());
         }
+        for reason in ["telegram:link_lost", "telegram:unreachable"] {
+            if let Some(sessions) = over.ends.get(reason) {
+                self.fault(format!("{sessions} sessions were closed for want of a link ({reason})"));
+            }
+        }
         if over.losses.rotations > 0 && over.moved == 0 {
             self.fault("no link that ended had a client".to_owned());
         }
@@ -275,12 +280,17 @@ mod tests {
 
     #[test]
     fn what_is_lost_that_no_middle_proxy_had_is_a_fault() {
-        for (missed_in_order, moved, violations, faults) in
-            [(3, 9, vec![], 0), (4, 9, vec![], 1), (3, 0, vec![], 1), (3, 9, vec!["a rule".to_owned()], 1)]
-        {
+        for (missed_in_order, moved, violations, ends, faults) in [
+            (3, 9, vec![], "client:closed", 0),
+            (4, 9, vec![], "client:closed", 1),
+            (3, 0, vec![], "client:closed", 1),
+            (3, 9, vec!["a rule".to_owned()], "client:closed", 1),
+            (3, 9, vec![], "telegram:link_lost", 1),
+            (3, 9, vec![], "telegram:unreachable", 1),
+        ] {
             let mut report = report();
             let losses = Losses { rotations: 2, missed_in_order, dropped_in_order: 3, missed_by_reset: 1 };
-            let ends = BTreeMap::new();
+            let ends = BTreeMap::from([(ends.to_owned(), 1)]);
             report.over_middle(OverMiddle {
                 ends,
                 packets: 1,

@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::dice::Dice;
 use super::stage::{Door, PAGE, QUESTION, SOUND, TROUBLED};
+use crate::clock;
 
 /// What somebody does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,16 +77,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Plays a role to its end.
 pub(super) async fn play(role: Role, door: Door, mut dice: Dice) -> (Role, Outcome) {
-    let troubled = !door.links_end && dice.percent(15);
+    let troubled = door.rotations.is_none() && dice.percent(15);
     let dc = if troubled { TROUBLED } else { dice.pick(&SOUND) };
     let options = Options::new(dice.pick(&Protocol::ALL), Some(door.key.clone())).with_dc(dc);
+    let begun = clock::now();
     let outcome = match timeout(PATIENCE, act(role, &door, &options, dice)).await {
         Ok(Ok(())) => Outcome::Well,
         // A data centre in trouble may end or forget a connection; a wrong byte is wrong with any.
         Ok(Err(ClientError::Io(_) | ClientError::Ended)) | Err(_) if troubled => Outcome::CutOff,
         // It waited for an answer that went with a link, and being no real app it does not ask again, until the proxy gives
         // Telegram up. Those who stay show that nobody who does is closed.
-        Ok(Err(ClientError::Ended)) | Err(_) if door.links_end => Outcome::CutOff,
+        Ok(Err(ClientError::Ended)) | Err(_) if door.may_have_taken(begun) => Outcome::CutOff,
         Ok(Err(error)) => Outcome::Fault(format!("{:?} of DC {dc}: {error}", options.protocol)),
         Err(_) => Outcome::Fault(format!("{:?} of DC {dc}: no end in sight", options.protocol)),
     };
@@ -165,7 +167,7 @@ async fn flood(mut client: Client, door: &Door, dice: &mut Dice) -> Result<(), C
     for _ in 0..200 {
         match timeout(FULL, client.command(&Command::Echo(content.clone()))).await {
             // One client cannot make a link wait that others share: who does not read what it asked for is closed.
-            Ok(Err(ClientError::Io(_))) if door.links_end => return Ok(()),
+            Ok(Err(ClientError::Io(_))) if door.rotations.is_some() => return Ok(()),
             Ok(sent) => sent?,
             Err(_) => break,
         }

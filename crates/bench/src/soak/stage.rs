@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use teleferry_proto::secret::SecretKey;
 use teleferry_sim::config_server::Item;
@@ -14,6 +14,7 @@ use teleferry_sim::middle::{DC_IDS, LinkInfo, LinkState, MiddleProxies};
 use teleferry_sim::telegram::{Options, Telegram};
 
 use super::roles::Role;
+use super::rotation::Rotations;
 use crate::children::Proxy;
 use crate::failure::{Failure, Result};
 use crate::procfs::Process;
@@ -42,10 +43,15 @@ const MIDDLE_PROXIES: usize = 2;
 /// Links to them that the proxy keeps warm: its own default.
 const WARM: usize = 2;
 
+/// How long the proxy lets Telegram leave a first request unanswered, in seconds.
+const ANSWER_TIMEOUT: u64 = 3;
+
 /// Everything, running.
 pub(super) struct Stage {
     telegram: Telegram,
     way: Way,
+    /// When the middle proxies ended links.
+    rotations: Arc<Rotations>,
     _cover: CoverSite,
     proxy: Proxy,
     process: Process,
@@ -57,8 +63,16 @@ pub(super) struct Stage {
 pub(super) struct Door {
     pub(super) address: SocketAddr,
     pub(super) key: SecretKey,
-    /// Whether requests may be lost with the link that they were written to.
-    pub(super) links_end: bool,
+    /// When links ended, where requests may be lost with the link that they were written to.
+    pub(super) rotations: Option<Arc<Rotations>>,
+}
+
+impl Door {
+    /// Whether something that was asked for since then may have gone with its link, and the proxy given up on the answer.
+    pub(super) fn may_have_taken(&self, begun: Instant) -> bool {
+        let taken = self.rotations.as_ref().is_some_and(|rotations| rotations.may_have_taken(begun));
+        taken && begun.elapsed() >= Duration::from_secs(ANSWER_TIMEOUT)
+    }
 }
 
 impl Stage {
@@ -76,11 +90,17 @@ impl Stage {
         }
         // It listens before its last thread has opened all that it needs.
         process.settled().await?;
-        Ok(Self { telegram, way, _cover: cover, proxy, process, address })
+        Ok(Self { telegram, way, rotations: Arc::default(), _cover: cover, proxy, process, address })
     }
 
     pub(super) fn door(&self) -> Door {
-        Door { address: self.address, key: SecretKey::new(KEY), links_end: self.way == Way::Middle }
+        let rotations = (self.way == Way::Middle).then(|| Arc::clone(&self.rotations));
+        Door { address: self.address, key: SecretKey::new(KEY), rotations }
+    }
+
+    /// When the middle proxies ended links.
+    pub(super) const fn rotations(&self) -> &Arc<Rotations> {
+        &self.rotations
     }
 
     /// The middle proxies, where there are any.
@@ -173,7 +193,7 @@ fn configuration(telegram: &Telegram, cover: &CoverSite) -> String {
         "[server]\nworkers = 2\nstate_dir = \"state\"\n\n\
          [[listen]]\nname = \"all\"\naddress = \"127.0.0.1:0\"\nsecret = \"{KEY_HEX}\"\n\
          protocols = [\"tls\", \"secure\", \"classic\"]\ndomain = \"www.example.com\"\n\n\
-         [telegram]\n{mode}\nanswer_timeout = \"3s\"\ndc = {{ {} }}\n\n\
+         [telegram]\n{mode}\nanswer_timeout = \"{ANSWER_TIMEOUT}s\"\ndc = {{ {} }}\n\n\
          [cover]\ntarget = \"{}\"\n\n[handshake]\ntimeout = \"20s\"\n\n[relay]\nidle_timeout = \"20s\"\n\n[log]\nlevel = \"debug\"\n",
         dc.trim_end_matches(", "),
         cover.target(),
