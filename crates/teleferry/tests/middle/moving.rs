@@ -230,6 +230,67 @@ async fn f_22_links_to_what_vanished_end() {
     stage.assert_no_violations();
 }
 
+/// Clients that a link loses do not crowd the others: they wait for the link that comes in its place.
+#[tokio::test]
+async fn no_link_gets_more_clients_than_it_has_room_for_while_another_one_comes() {
+    let stage = Stage::new();
+    let mut snapshot = stage.settings();
+    snapshot.telegram.links_per_dc = 2;
+    snapshot.telegram.clients_per_link = 4;
+    let proxy = Proxy::start(snapshot);
+    soon(stage.middle().wait_for_links(|links| links.iter().filter(|link| link.dc == 2).count() == 2)).await;
+    proxy.linked(|counts| counts.open >= 24).await;
+    let mut all = Vec::new();
+    for _ in 0..8 {
+        let mut client = settled(&proxy, Protocol::Padded).await;
+        let link = link_of(&mut client).await;
+        all.push((client, link));
+    }
+    let lost = all[0].1;
+    assert!(stage.middle().tell(lost, Order::Close).await);
+    let counts = proxy.linked(|counts| counts.uprooted == 4).await;
+    assert_eq!(counts.stranded, 0);
+    let mut on = std::collections::BTreeMap::<_, usize>::new();
+    for (client, before) in &mut all {
+        soon(client.echo(vec![3; 64])).await.expect("echo");
+        let link = link_of(client).await;
+        assert!(link == *before || *before == lost, "only who lost its link moves");
+        *on.entry(link).or_default() += 1;
+    }
+    // Four, and a quarter more.
+    assert!(on.len() == 2 && on.values().all(|&clients| clients <= 5), "{on:?}");
+    stage.assert_no_violations();
+}
+
+/// When no other link can be had, or it takes too long, those that are there take everybody.
+#[tokio::test]
+async fn where_no_link_comes_the_others_take_whoever_lost_theirs() {
+    for behaviour in [Behaviour::Refuse, Behaviour::Silent] {
+        let stage = Stage::new();
+        let mut snapshot = stage.settings();
+        snapshot.telegram.links_per_dc = 2;
+        snapshot.telegram.clients_per_link = 2;
+        let proxy = Proxy::start(snapshot);
+        soon(stage.middle().wait_for_links(|links| links.iter().filter(|link| link.dc == 2).count() == 2))
+            .await;
+        proxy.linked(|counts| counts.open >= 24).await;
+        let mut all = Vec::new();
+        for _ in 0..4 {
+            all.push(settled(&proxy, Protocol::Padded).await);
+        }
+        let lost = link_of(&mut all[0]).await;
+        stage.middle().set_behaviour(2, behaviour).await;
+        assert!(stage.middle().tell(lost, Order::Reset).await);
+        proxy.linked(|counts| counts.uprooted == 2).await;
+        for client in &mut all {
+            soon(client.echo(vec![3; 64])).await.expect("echo");
+            assert_ne!(link_of(client).await, lost);
+        }
+        assert_eq!((clients(&stage), proxy.server.links().stranded), (4, 0), "{behaviour:?}");
+        stage.assert_no_violations();
+    }
+}
+
 /// Links are spread over all that is published.
 #[tokio::test]
 async fn links_are_spread_and_grow_with_the_clients() {

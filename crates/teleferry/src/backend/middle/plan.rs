@@ -26,6 +26,12 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// How many clients a link takes while another one is under way: a quarter more than those that it is opened for, so that
+    /// nobody waits while clients come one after the other.
+    pub(super) const fn room(self) -> usize {
+        self.clients_per_link.saturating_add(self.clients_per_link.div_ceil(4))
+    }
+
     /// How many links to open now.
     pub(super) fn missing(self, stock: Stock) -> usize {
         let wanted = self.warm.max(stock.clients.div_ceil(self.clients_per_link.max(1)));

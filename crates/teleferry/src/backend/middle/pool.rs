@@ -25,6 +25,9 @@ use crate::telegram::Known;
 
 /// How long clients whose link went away wait for another.
 const MOVING_TIME: Duration = Duration::from_millis(900);
+/// While a link is under way for less than this, clients wait for it rather than crowd the others: nobody would take them off
+/// again. Several round trips to a middle proxy.
+const ROOM_TIME: Duration = Duration::from_millis(450);
 /// Links have to be too many for this long before one is let go.
 const SURPLUS_AFTER: Duration = Duration::from_secs(10);
 /// While clients wait, another endpoint is tried beside one that has not answered for this long.
@@ -121,9 +124,9 @@ impl Pool {
         if self.emptiest().is_some() && self.failing.replace(false) {
             info!(dc = %self.dc, "middle proxies of a data centre can be used again");
         }
-        self.settle(shard, now);
         self.replace_suspects();
         self.grow(shard, now);
+        self.settle(shard, now);
         self.shrink(shard, now);
         for link in &*self.links.borrow() {
             link.tell();
@@ -148,19 +151,28 @@ impl Pool {
             return;
         }
         let mut waiting = self.waiting.take();
+        let room = if self.is_link_coming(now) { self.target(shard).room() } else { usize::MAX };
         waiting.retain(|port| {
-            if let Some(link) = self.emptiest()
+            let late = port.late(now);
+            let link = self.emptiest().filter(|link| link.clients() < room || late.is_some());
+            if let Some(link) = link
                 && port.place_on(&link, now)
             {
                 shard.links().placed.add(1);
-            }
-            if port.give_up_when_late(now) {
+            } else if let Some(reason) = late {
+                port.finish(Err(reason));
                 shard.links().stranded.add(1);
                 return false;
             }
             port.is_waiting()
         });
         self.waiting.borrow_mut().append(&mut waiting);
+    }
+
+    /// Whether another link will be there so soon that it is worth waiting for it.
+    fn is_link_coming(&self, now: Instant) -> bool {
+        let young = |link: &Rc<Link>| now.saturating_duration_since(link.begun()) < ROOM_TIME;
+        self.links.borrow().iter().any(|link| link.is_connecting() && young(link))
     }
 
     /// The link with the fewest clients of those that take some.

@@ -206,14 +206,12 @@ impl Port {
         matches!(&*self.place.borrow(), Place::Waiting(_))
     }
 
-    /// Its session ends when it waits for a link and has waited long enough; says whether that is so.
-    pub(super) fn give_up_when_late(&self, now: Instant) -> bool {
-        let late = match &*self.place.borrow() {
-            Place::Waiting(waiting) if waiting.until <= now => waiting.otherwise,
-            _ => return false,
-        };
-        self.finish(Err(late));
-        true
+    /// When it waits for a link and has waited long enough: what that means.
+    pub(super) fn late(&self, now: Instant) -> Option<CloseReason> {
+        match &*self.place.borrow() {
+            Place::Waiting(waiting) if waiting.until <= now => Some(waiting.otherwise),
+            _ => None,
+        }
     }
 
     /// Goes on to a link; what was kept is sent there, in order. False when it does not wait for one any more.
