@@ -104,6 +104,14 @@ impl Leg {
         }
     }
 
+    /// When a link last went away under the session; what it had asked for there may be lost.
+    pub(crate) fn uprooted(&self) -> Option<Moment> {
+        match self {
+            Self::Direct(_) => None,
+            Self::Middle(leg) => leg.uprooted(),
+        }
+    }
+
     /// Bytes that are held of a packet of the client, which goes on once all of it is here.
     pub(crate) fn held(&self) -> usize {
         match self {

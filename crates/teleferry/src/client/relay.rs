@@ -116,7 +116,7 @@ impl Relay {
     /// Relays until one side ends it or breaks the rules.
     fn relay(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         if let Poll::Ready(expiry) = self.connection.alarm().poll(cx) {
-            if expiry == Expiry::Deadline && !self.is_half_late() && self.was_heard() {
+            if expiry == Expiry::Deadline && !self.is_half_late() && (self.was_heard() || self.was_moved()) {
                 return self.relay(cx);
             }
             return Poll::Ready(self.connection.expired(expiry, self.late()));
@@ -288,6 +288,16 @@ impl Relay {
         }
         let idle_timeout = self.connection.shard().settings().relay.idle_timeout;
         let is_set = self.connection.alarm().set_since(heard, idle_timeout);
+        self.mind_half();
+        is_set
+    }
+
+    /// Whether the first request may have gone with a link since the deadline was set; then there is a new one. Whoever
+    /// asks again asks somebody else, who has the whole time to answer.
+    fn was_moved(&self) -> bool {
+        let Some(uprooted) = self.leg.uprooted().filter(|_| self.stage == Stage::Asked) else { return false };
+        let answer_timeout = self.connection.shard().settings().telegram.answer_timeout;
+        let is_set = self.connection.alarm().set_since(uprooted, answer_timeout);
         self.mind_half();
         is_set
     }

@@ -172,6 +172,36 @@ async fn a_link_that_stalls_is_replaced() {
     stage.assert_no_violations();
 }
 
+/// A first request that went with its link leaves its client the whole time to ask again, and no more.
+#[tokio::test]
+async fn the_time_for_the_first_answer_begins_anew_with_a_new_link() {
+    const ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
+    let stage = Stage::new();
+    let mut snapshot = stage.settings();
+    snapshot.telegram.answer_timeout = ANSWER_TIMEOUT;
+    let proxy = Proxy::start(snapshot);
+    proxy.linked(|counts| counts.open >= 12).await;
+    let link = stage.links(2)[0].number;
+    assert!(stage.middle().tell(link, Order::Stall(true)).await);
+    let mut asks_again = proxy.client(Protocol::FakeTls).await;
+    let mut does_not = proxy.client(Protocol::FakeTls).await;
+    let asked = tokio::time::Instant::now();
+    for client in [&mut asks_again, &mut does_not] {
+        soon(client.command(&Command::Echo(vec![1; 64]))).await.expect("sent");
+    }
+    proxy.counted(|counts| counts.messages == 2).await;
+    tokio::time::sleep_until(asked + ANSWER_TIMEOUT / 2).await;
+    let lost = tokio::time::Instant::now();
+    assert!(stage.middle().tell(link, Order::Reset).await);
+    proxy.linked(|counts| counts.uprooted == 2).await;
+    tokio::time::sleep_until(asked + ANSWER_TIMEOUT + ANSWER_TIMEOUT / 4).await;
+    soon(asks_again.echo(vec![2; 64])).await.expect("another link answers");
+    proxy.closed(&[("telegram:silent", 1)]).await;
+    assert!(lost.elapsed() >= ANSWER_TIMEOUT, "{:?}", lost.elapsed());
+    soon(asks_again.echo(vec![3; 64])).await.expect("it stays");
+    stage.assert_no_violations();
+}
+
 /// F-13: against middle proxies that accept and close, at most ten attempts in three seconds.
 #[tokio::test]
 async fn f_13_middle_proxies_that_close_at_once_are_left_alone() {

@@ -130,6 +130,11 @@ impl MiddleLeg {
         self.port.heard()
     }
 
+    /// When a link last went away under it, with what the client had asked for there.
+    pub(crate) fn uprooted(&self) -> Option<Moment> {
+        self.port.uprooted()
+    }
+
     /// Bytes that are held of a message that is not whole.
     pub(crate) fn held(&self) -> usize {
         self.collector.held()

@@ -294,7 +294,7 @@ impl Pool {
         self.judge(shard, link, cause, now);
         let until = now + MOVING_TIME;
         for (port, unsent) in link.dissolve() {
-            port.uproot(until, unsent, shard.shared.memory.part());
+            port.uproot(shard.moment(), until, unsent, shard.shared.memory.part());
             self.waiting.borrow_mut().push(port);
             shard.links().uprooted.add(1);
         }

@@ -39,6 +39,8 @@ pub(super) struct Port {
     down: RefCell<Option<Down>>,
     /// Something came from Telegram, and when it last did.
     heard: Cell<Option<Moment>>,
+    /// When a link last went away under it.
+    uprooted: Cell<Option<Moment>>,
     /// The client has asked for a quick ack, as only official apps do.
     asked_ack: Cell<bool>,
     /// Nothing more comes: in order, or for this reason.
@@ -109,6 +111,7 @@ impl Port {
             place: RefCell::new(Place::Waiting(waiting)),
             down: RefCell::new(Some(down)),
             heard: Cell::new(None),
+            uprooted: Cell::new(None),
             asked_ack: Cell::new(false),
             end: Cell::new(None),
             waker: RefCell::default(),
@@ -193,6 +196,11 @@ impl Port {
         self.heard.get()
     }
 
+    /// When a link last went away under it, with what it had asked for there.
+    pub(super) const fn uprooted(&self) -> Option<Moment> {
+        self.uprooted.get()
+    }
+
     /// The address of the middle proxy that it is on.
     pub(super) fn endpoint(&self) -> Option<std::net::SocketAddr> {
         match &*self.place.borrow() {
@@ -232,8 +240,9 @@ impl Port {
         true
     }
 
-    /// Its link went away, with these of its messages: it waits for another until then.
-    pub(super) fn uproot(&self, until: Instant, unsent: Vec<Message>, held: Held) {
+    /// Its link went away at this moment, with these of its messages: it waits for another until then.
+    pub(super) fn uproot(&self, moment: Moment, until: Instant, unsent: Vec<Message>, held: Held) {
+        self.uprooted.set(Some(moment));
         let mut place = self.place.borrow_mut();
         if matches!(*place, Place::On(..)) {
             let otherwise = CloseReason::telegram(Kind::LinkLost);
