@@ -1,8 +1,9 @@
 //! The clients on a link, by the ids that the middle proxy knows them by.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
+
+use rustc_hash::FxHashMap;
 
 use crate::rpc::{AdTag, ConnId, Head, RequestHead};
 use crate::transport::Framing;
@@ -30,7 +31,7 @@ impl std::fmt::Debug for Client {
 /// All clients of a link. Ids count up from a random one and are never given out twice.
 #[derive(Debug)]
 pub(super) struct Clients {
-    conns: BTreeMap<ConnId, Conn>,
+    conns: FxHashMap<ConnId, Conn>,
     first: ConnId,
     next: ConnId,
 }
@@ -54,8 +55,8 @@ enum Progress {
 
 impl Clients {
     /// None yet.
-    pub(super) const fn new(first: ConnId) -> Self {
-        Self { conns: BTreeMap::new(), first, next: first }
+    pub(super) fn new(first: ConnId) -> Self {
+        Self { conns: FxHashMap::default(), first, next: first }
     }
 
     pub(super) fn open(&mut self, client: &Client) -> ConnId {
@@ -88,8 +89,11 @@ impl Clients {
         })
     }
 
+    /// In the order in which they came.
     pub(super) fn ids(&self) -> Vec<ConnId> {
-        self.conns.keys().copied().collect()
+        let mut ids: Vec<_> = self.conns.keys().copied().collect();
+        ids.sort_unstable_by_key(|conn| conn.get().wrapping_sub(self.first.get()));
+        ids
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,7 +1,6 @@
 //! One link as its clients and its pool see it. Its task drives it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +9,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
 use teleferry_proto::dc::DcId;
 use teleferry_proto::middle::{Client, DownReason, Middle, SendError};
 use teleferry_proto::rpc::ConnId;
@@ -40,7 +40,8 @@ pub(super) struct Link {
     doom: RefCell<Option<Cause>>,
     /// `None` until it is connected, and once it has ended.
     machine: RefCell<Option<Box<Middle>>>,
-    ports: RefCell<HashMap<ConnId, Rc<Port>>>,
+    /// Ids are our own, counted up from a random one.
+    ports: RefCell<FxHashMap<ConnId, Rc<Port>>>,
     /// Its task, and whether that was woken since it last ran.
     waker: RefCell<Option<Waker>>,
     woken: Cell<bool>,
@@ -294,7 +295,7 @@ impl Link {
 
     /// It has ended: its clients, each with its messages that certainly did not arrive, in order.
     pub(super) fn dissolve(&self) -> Vec<(Rc<Port>, Vec<Message>)> {
-        let mut unsent: HashMap<ConnId, Vec<Message>> = HashMap::new();
+        let mut unsent: FxHashMap<ConnId, Vec<Message>> = FxHashMap::default();
         let machine = self.machine.take();
         for left in machine.into_iter().flat_map(|machine| machine.into_unsent()) {
             let message = Message { bytes: left.message, quick_ack: left.quick_ack };
