@@ -260,9 +260,10 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn bytes_leave_in_order_whatever_the_socket_takes(
-            steps in proptest::collection::vec((0..200_000_usize, 0..200_000_usize, 0..3_u8), 1..30),
+            steps in proptest::collection::vec((0..200_000_usize, 0..200_000_usize, 0..3_u8), 1..12),
             vectored in any::<bool>(),
         ) {
             let (mut outbox, mut socket) = (Outbox::default(), Socket { vectored, ..Socket::default() });
