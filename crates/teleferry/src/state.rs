@@ -133,15 +133,20 @@ pub(crate) fn make_directory(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
-/// Writes a file whole or not at all: a crash leaves the old one.
+/// Writes a file for the owner alone, whole or not at all: a crash leaves the old one.
 pub(crate) fn write(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    write_with(directory, name, bytes, 0o600)
+}
+
+/// The same with other permissions for the file.
+pub(crate) fn write_with(directory: &Path, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
     make_directory(directory)?;
     let unfinished = directory.join(format!("{name}.{}", std::process::id()));
     let written = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
-        .mode(0o600)
+        .mode(mode)
         .open(&unfinished)
         .and_then(|file| fill(file, bytes))
         .and_then(|()| fs::rename(&unfinished, directory.join(name)));
