@@ -7,13 +7,8 @@ use teleferry::config::keys::{self, Change, Key, Section, Value};
 /// Every key of the configuration.
 pub(super) fn configuration() -> String {
     let mut page = CONFIGURATION_INTRODUCTION.to_owned();
-    for section in keys::built_sections() {
+    for section in keys::SECTIONS {
         push_section(&mut page, section);
-    }
-    page.push_str("\n## Not yet supported\n\nThese names are reserved and refused until they work:\n\n");
-    for (path, with) in keys::planned() {
-        // Writing to a string cannot fail.
-        let _ = writeln!(page, "- `{path}` comes with {with}");
     }
     page
 }
@@ -21,7 +16,7 @@ pub(super) fn configuration() -> String {
 fn push_section(page: &mut String, section: &Section) {
     let _ = write!(page, "\n## `{}`\n\n{}\n\n", section.heading(), section.meaning);
     page.push_str("| Key | Type | Default | Change | Meaning |\n|---|---|---|---|---|\n");
-    for key in section.built_keys() {
+    for key in section.keys {
         let (name, kind, change) = (key.name, key.kind, change(key));
         let _ = writeln!(page, "| `{name}` | {kind} | {} | {change} | {} |", default(key), key.meaning);
     }

@@ -37,10 +37,10 @@ pub fn completions(shell: Shell) -> Vec<u8> {
 #[must_use]
 pub fn explain_keys() -> String {
     let mut text = String::new();
-    for section in keys::built_sections() {
+    for section in keys::SECTIONS {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}\n  {}\n", section.heading(), section.meaning);
-        for key in section.built_keys() {
+        for key in section.keys {
             let value = match key.value {
                 Value::Default(value) => format!("default: {value}"),
                 Value::Example(value) => format!("unset by default, for example: {value}"),
@@ -54,7 +54,5 @@ pub fn explain_keys() -> String {
                 writeln!(text, "  {} ({})\n    {}\n    {value}{change}\n", key.name, key.kind, key.meaning);
         }
     }
-    let reserved: Vec<String> = keys::planned().map(|(path, _)| path).collect();
-    let _ = writeln!(text, "Not yet supported: {}.", reserved.join(", "));
     text
 }

@@ -8,6 +8,7 @@ use teleferry_proto::secret::HostName;
 
 use super::container::Variables;
 use super::failure::Failure;
+use crate::clock;
 use crate::config::{
     self, ConfigError, CoverHost, CoverTarget, ListenAddress, Mode, Overrides, Protocol, Protocols, Snapshot,
 };
@@ -90,12 +91,14 @@ impl Flags {
             }
             None => without_file(flags, variables, &default_state_dir, absent)?,
         };
-        if settings.snapshot.cover.target.is_none() {
+        if settings.snapshot.cover.target.is_none() && !settings.snapshot.listeners.is_empty() {
             settings.warnings.push(
                 "there is no cover site: whoever is not a client gets no answer for up to five minutes and is closed then, which tells a probe that this is no web server (set `cover.target` in a configuration file)".to_owned(),
             );
         }
         settings.warnings.extend(tags_without_use(&settings.snapshot));
+        let now = i64::try_from(clock::unix_time()).unwrap_or(i64::MAX);
+        settings.warnings.extend(settings.snapshot.role.warnings(now));
         Ok(settings)
     }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::keys;
+use super::role::Role;
 use super::show::list;
 use super::snapshot::{Listener, NamedSecret, Protocol, Snapshot};
+use crate::identity::Credentials;
 
 /// What changed between two sets of settings, in words and without secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +23,12 @@ impl Snapshot {
     #[must_use]
     pub fn difference(&self, after: &Self) -> Difference {
         let mut difference = Difference::default();
+        if self.role.kind() != after.role.kind() {
+            // The rest of the file is that of another role.
+            let kinds = [self, after].map(|snapshot| Some(snapshot.role.kind().name()));
+            difference.restart.extend(told("role.kind", kinds[0], kinds[1]));
+            return difference;
+        }
         let (mut before_by_key, after_by_key) = (self.by_key(), after.by_key());
         for (key, after) in &after_by_key {
             let before = before_by_key.remove(key);
@@ -39,12 +47,20 @@ impl Snapshot {
         {
             difference.live.push("sni_secrets.salt changed".to_owned());
         }
+        difference.live.extend(changed_files(&self.role, &after.role));
         compare_listeners(&self.listeners, &after.listeners, &mut difference.live);
         difference
     }
 
     /// Takes over from the settings of the running process what only a restart can change.
     pub fn keep_what_needs_a_restart(&mut self, running: &Self) {
+        if self.role.kind() != running.role.kind() {
+            self.clone_from(running);
+            return;
+        }
+        if let (Role::Back(back), Role::Back(running)) = (&mut self.role, &running.role) {
+            back.listen.clone_from(&running.listen);
+        }
         self.server.workers = running.server.workers;
         self.server.state_dir.clone_from(&running.server.state_dir);
         self.log.format = running.log.format;
@@ -69,6 +85,37 @@ impl Difference {
         let Some(words) = told(key, before.map(bare), after.map(bare)) else { return };
         if keys::needs_restart(key) { self.restart.push(words) } else { self.live.push(words) }
     }
+}
+
+/// Files whose content is another one, below the same name.
+fn changed_files(before: &Role, after: &Role) -> Vec<String> {
+    let mut changed = Vec::new();
+    let mut compare = |key: &str, is_changed: bool| {
+        if is_changed {
+            changed.push(format!("{key}: the file's content changed"));
+        }
+    };
+    if let (Some((_, before)), Some((_, after))) = (before.tls(), after.tls()) {
+        let [old, new] = [before, after].map(|tls| &tls.credentials);
+        let own = |credentials: &Credentials| credentials.own.clone().map(|own| (own.chain, own.key)).unzip();
+        let ((old_chain, old_key), (new_chain, new_key)) = (own(old), own(new));
+        compare("role.tls.ca", before.ca == after.ca && old.authorities != new.authorities);
+        compare("role.tls.cert", before.cert == after.cert && old_chain != new_chain);
+        compare("role.tls.key", before.key == after.key && old_key != new_key);
+        compare("role.tls.revoked", before.revoked == after.revoked && old.revoked != new.revoked);
+    }
+    match (before, after) {
+        (Role::Front(before), Role::Front(after)) => {
+            let same_file = before.token_file == after.token_file;
+            compare("role.front.token_file", same_file && before.token != after.token);
+        }
+        (Role::Back(before), Role::Back(after)) => {
+            let same_file = before.token_file == after.token_file;
+            compare("role.back.token_file", same_file && before.token != after.token);
+        }
+        _ => {}
+    }
+    changed
 }
 
 /// Listeners are told apart by their names.

@@ -1,8 +1,6 @@
 //! Every key there is: its type, default and meaning. What the file may say, `check --explain` and the reference page all
 //! come from this one table.
 
-use self::Status::{Built, Planned};
-
 /// A table of the file.
 #[derive(Debug)]
 pub struct Section {
@@ -12,8 +10,6 @@ pub struct Section {
     pub repeated: bool,
     /// What it is about.
     pub meaning: &'static str,
-    /// Whether it can be used.
-    pub status: Status,
     /// Its keys, in the order to tell them.
     pub keys: &'static [Key],
 }
@@ -29,8 +25,6 @@ pub struct Key {
     pub value: Value,
     /// What it does.
     pub meaning: &'static str,
-    /// Whether it can be used.
-    pub status: Status,
     /// When a change takes effect.
     pub change: Change,
 }
@@ -55,15 +49,6 @@ pub enum Value {
     Varies(&'static str),
 }
 
-/// Whether a key can be used in this version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// It works.
-    Built,
-    /// Its name is reserved; it comes with what is told here.
-    Planned(&'static str),
-}
-
 impl Section {
     /// The table's heading in the file.
     #[must_use]
@@ -80,21 +65,12 @@ impl Section {
     pub fn is_named(&self) -> bool {
         self.name == TABLES
     }
-
-    /// The keys that work.
-    pub fn built_keys(&self) -> impl Iterator<Item = &Key> {
-        self.keys.iter().filter(|key| key.status == Built)
-    }
-}
-
-/// The sections that work.
-pub fn built_sections() -> impl Iterator<Item = &'static Section> {
-    SECTIONS.iter().filter(|section| section.status == Built)
 }
 
 /// Whether a change of `section.key` needs a restart.
 pub(super) fn needs_restart(path: &str) -> bool {
-    path.split_once('.').is_some_and(|(section, name)| {
+    // Some sections have a dot in their name.
+    path.rsplit_once('.').is_some_and(|(section, name)| {
         let section = SECTIONS.iter().find(|known| known.name == section);
         section.is_some_and(|section| {
             section.keys.iter().any(|key| key.name == name && key.change == Change::Restart)
@@ -102,23 +78,8 @@ pub(super) fn needs_restart(path: &str) -> bool {
     })
 }
 
-/// What is reserved for later: `section` or `section.key`, and what it comes with.
-pub fn planned() -> impl Iterator<Item = (String, &'static str)> {
-    SECTIONS.iter().flat_map(|section| {
-        let whole = match section.status {
-            Planned(with) => Some((section.name.to_owned(), with)),
-            Built => None,
-        };
-        let keys = section.keys.iter().filter_map(|key| match key.status {
-            Planned(with) => Some((format!("{}.{}", section.name, key.name), with)),
-            Built => None,
-        });
-        whole.into_iter().chain(keys)
-    })
-}
-
 const fn key(name: &'static str, kind: &'static str, value: Value, meaning: &'static str) -> Key {
-    Key { name, kind, value, meaning, status: Built, change: Change::Live }
+    Key { name, kind, value, meaning, change: Change::Live }
 }
 
 /// A key whose change needs a restart.
@@ -126,14 +87,8 @@ const fn fixed(name: &'static str, kind: &'static str, value: Value, meaning: &'
     Key { change: Change::Restart, ..key(name, kind, value, meaning) }
 }
 
-const fn later_section(name: &'static str, repeated: bool, with: &'static str) -> Section {
-    Section { name, repeated, meaning: "", status: Planned(with), keys: &[] }
-}
-
 /// The section of tables.
 const TABLES: &str = "tables";
-
-const SPLIT: &str = "split operation";
 
 /// The whole table, in the order of the reference.
 pub const SECTIONS: &[Section] = &[
@@ -141,7 +96,6 @@ pub const SECTIONS: &[Section] = &[
         name: "server",
         repeated: false,
         meaning: "The process as a whole.",
-        status: Built,
         keys: &[
             fixed("workers", "number", Value::Default("0"), "Data-plane threads; 0 means one a core."),
             fixed(
@@ -171,7 +125,6 @@ pub const SECTIONS: &[Section] = &[
         name: "listen",
         repeated: true,
         meaning: "Where clients come in. At least one; every listener has its own secrets and kinds of client.",
-        status: Built,
         keys: &[
             key(
                 "name",
@@ -241,7 +194,6 @@ pub const SECTIONS: &[Section] = &[
         name: "cover",
         repeated: false,
         meaning: "The site that everybody sees who is not a client.",
-        status: Built,
         keys: &[
             key(
                 "target",
@@ -279,7 +231,6 @@ pub const SECTIONS: &[Section] = &[
         name: "handshake",
         repeated: false,
         meaning: "The first bytes of a connection.",
-        status: Built,
         keys: &[
             key(
                 "timeout",
@@ -305,7 +256,6 @@ pub const SECTIONS: &[Section] = &[
         name: "relay",
         repeated: false,
         meaning: "Connections of proven clients.",
-        status: Built,
         keys: &[
             key(
                 "idle_timeout",
@@ -331,7 +281,6 @@ pub const SECTIONS: &[Section] = &[
         name: "log",
         repeated: false,
         meaning: "What is told, and where.",
-        status: Built,
         keys: &[
             key(
                 "level",
@@ -358,7 +307,6 @@ pub const SECTIONS: &[Section] = &[
         name: "limits",
         repeated: false,
         meaning: "Ceilings for what waits, and for how much comes.",
-        status: Built,
         keys: &[
             key(
                 "client_queue",
@@ -390,7 +338,6 @@ pub const SECTIONS: &[Section] = &[
         name: "replay",
         repeated: false,
         meaning: "The memory of first flights: a recording that is sent again is a stranger.",
-        status: Built,
         keys: &[
             key("enabled", "true or false", Value::Default("true"), "Whether there is such a memory."),
             key(
@@ -417,14 +364,101 @@ pub const SECTIONS: &[Section] = &[
     POLICY,
     TABLE,
     ADMIN,
-    later_section("role", false, SPLIT),
+    ROLE,
+    ROLE_FRONT,
+    ROLE_BACK,
+    ROLE_TLS,
 ];
+
+const ROLE: Section = Section {
+    name: "role",
+    repeated: false,
+    meaning: "Whether this process is a whole proxy or half of one. What the other half does is refused in the file of this one: a front has no [telegram] but external_ip, and a back no listeners, cover site, rules and memory of first flights.",
+    keys: &[fixed(
+        "kind",
+        "both, front or back",
+        Value::Default("\"both\""),
+        "both: a whole proxy. front: the half that clients come to; it takes them to a back. back: the half that goes to Telegram, for any number of fronts.",
+    )],
+};
+
+const ROLE_FRONT: Section = Section {
+    name: "role.front",
+    repeated: false,
+    meaning: "What a front knows of its backs.",
+    keys: &[
+        key(
+            "backs",
+            "URL or list of URLs",
+            Value::Example("[\"https://back.example.net\"]"),
+            "Where the backs are: \"https://HOST\" or \"https://HOST:PORT\". At least one; with several, clients are spread over those that work.",
+        ),
+        key(
+            "token_file",
+            "path",
+            Value::Example("\"link.token\""),
+            "A file with the token of the back's `token_file`: instead of a certificate where a relay on the way, such as a content delivery network, takes none along; or beside it. A relative path begins at the file's directory.",
+        ),
+        key(
+            "padding",
+            "true or false",
+            Value::Default("true"),
+            "Whether random bytes are added on the way between front and back, so that the lengths of messages do not tell those of clients.",
+        ),
+    ],
+};
+
+const ROLE_BACK: Section = Section {
+    name: "role.back",
+    repeated: false,
+    meaning: "Where a back waits for its fronts.",
+    keys: &[
+        fixed(
+            "listen",
+            "address or list of addresses",
+            Value::Example("\"0.0.0.0:8443\""),
+            "\"IP:PORT\" or \"[IPv6]:PORT\" (\"[::]:8443\" takes IPv4 too). Port 0 lets the system choose.",
+        ),
+        key(
+            "token_file",
+            "path",
+            Value::Example("\"link.token\""),
+            "A file with a token of 16 characters or more, with which a front without a certificate proves itself. A relative path begins at the file's directory.",
+        ),
+    ],
+};
+
+const ROLE_TLS: Section = Section {
+    name: "role.tls",
+    repeated: false,
+    meaning: "The certificates of front and back, in PEM. `teleferry certs` makes them. Relative paths begin at the file's directory; a reload reads the files again.",
+    keys: &[
+        key(
+            "ca",
+            "path",
+            Value::Example("\"ca.pem\""),
+            "The authority that signs the other half's certificates. Without it a front believes the authorities that its system believes, and a back asks for no certificates (then it needs `role.back.token_file`).",
+        ),
+        key(
+            "cert",
+            "path",
+            Value::Example("\"node.pem\""),
+            "This half's own certificate, and those between it and its authority. A back needs one, and a front without a token.",
+        ),
+        key("key", "path", Value::Example("\"node.key\""), "The key of `cert`."),
+        key(
+            "revoked",
+            "path",
+            Value::Example("\"revoked.pem\""),
+            "The revocation list of the authority in `ca`, as `teleferry certs revoke` writes it: certificates on it are refused.",
+        ),
+    ],
+};
 
 const ADMIN: Section = Section {
     name: "admin",
     repeated: false,
     meaning: "How the running process is watched and told what to do.",
-    status: Built,
     keys: &[
         fixed(
             "socket",
@@ -457,7 +491,6 @@ const TELEGRAM: Section = Section {
     name: "telegram",
     repeated: false,
     meaning: "The way to Telegram.",
-    status: Built,
     keys: &[
         key(
             "mode",
@@ -558,7 +591,6 @@ const SNI_SECRETS: Section = Section {
     name: "sni_secrets",
     repeated: false,
     meaning: "A secret of its own for each host name that fake-TLS clients name, derived from the listener's secrets.",
-    status: Built,
     keys: &[
         key(
             "enabled",
@@ -579,7 +611,6 @@ const POLICY: Section = Section {
     name: "policy",
     repeated: true,
     meaning: "A rule that a proven client has to pass; whoever fails one is a stranger. They are asked in order, those with tables first. A rule whose key says nothing of a client (the domain of one without fake TLS, the IPv4 network of an IPv6 address) passes.",
-    status: Built,
     keys: &[
         key(
             "rule",
@@ -614,7 +645,6 @@ const TABLE: Section = Section {
     name: TABLES,
     repeated: false,
     meaning: "A table for rules, under a name of your choosing. What is added and removed while the server runs is kept in the state directory.",
-    status: Built,
     keys: &[
         key("kind", "domain or network", Value::Example("\"network\""), "What it holds. Needed."),
         key(

@@ -1,11 +1,11 @@
-//! Finds keys that do not exist, and keys that do not work yet.
+//! Finds keys that do not exist.
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::keys::{SECTIONS, Section, Status};
+use super::keys::{SECTIONS, Section};
 use super::problem::Problem;
 use super::value::nearest;
 
@@ -16,10 +16,6 @@ pub(super) fn check(root: &DeTable<'_>, problems: &mut Vec<Problem>) {
             problems.push(unknown_section(name));
             continue;
         };
-        if let Status::Planned(with) = section.status {
-            problems.push(planned(name.span(), section.name, with));
-            continue;
-        }
         match (section.repeated, value.get_ref()) {
             (false, DeValue::Table(tables)) if section.is_named() => {
                 for (name, value) in tables {
@@ -44,24 +40,26 @@ pub(super) fn check(root: &DeTable<'_>, problems: &mut Vec<Problem>) {
 }
 
 fn check_keys(section: &Section, table: &DeTable<'_>, problems: &mut Vec<Problem>) {
-    for name in table.keys() {
+    for (name, value) in table {
         let path = format!("{}.{}", section.name, name.get_ref());
-        match section.keys.iter().find(|key| key.name == name.get_ref()) {
-            Some(key) => {
-                if let Status::Planned(with) = key.status {
-                    problems.push(planned(name.span(), &path, with));
-                }
+        if let Some(inner) = SECTIONS.iter().find(|known| known.name == path) {
+            match value.get_ref() {
+                DeValue::Table(table) => check_keys(inner, table, problems),
+                _ => problems.push(not_a_section(inner, name.span())),
             }
-            None => problems.push(unknown_key(section, name, &path)),
+            continue;
+        }
+        if section.keys.iter().all(|key| key.name != name.get_ref()) {
+            problems.push(unknown_key(section, name, &path));
         }
     }
 }
 
 fn unknown_section(name: &Spanned<DeString<'_>>) -> Problem {
     let problem = Problem::new(Some(name.span()), format!("there is no section or key `{}`", name.get_ref()));
-    let sections = SECTIONS.iter().filter(|section| section.status == Status::Built);
+    let sections = SECTIONS.iter();
     // A key that stands before the first heading, or a heading that is misspelled.
-    let home = sections.clone().find(|section| section.built_keys().any(|key| key.name == name.get_ref()));
+    let home = sections.clone().find(|section| section.keys.iter().any(|key| key.name == name.get_ref()));
     match (home, nearest(name.get_ref(), sections.map(|section| section.name))) {
         (Some(section), _) => problem.help(format!("this key belongs below {}", section.heading())),
         (None, Some(near)) => problem.help(format!("did you mean `{near}`?")),
@@ -71,17 +69,12 @@ fn unknown_section(name: &Spanned<DeString<'_>>) -> Problem {
 
 fn unknown_key(section: &Section, name: &Spanned<DeString<'_>>, path: &str) -> Problem {
     let problem = Problem::new(Some(name.span()), format!("there is no key `{path}`"));
-    let elsewhere = SECTIONS.iter().find(|other| other.built_keys().any(|key| key.name == name.get_ref()));
-    match (nearest(name.get_ref(), section.built_keys().map(|key| key.name)), elsewhere) {
+    let elsewhere = SECTIONS.iter().find(|other| other.keys.iter().any(|key| key.name == name.get_ref()));
+    match (nearest(name.get_ref(), section.keys.iter().map(|key| key.name)), elsewhere) {
         (Some(near), _) => problem.help(format!("did you mean `{near}`?")),
         (None, Some(other)) => problem.help(format!("this key belongs below {}", other.heading())),
         (None, None) => problem.help("`teleferry check --explain` lists every key"),
     }
-}
-
-fn planned(span: Range<usize>, path: &str, with: &str) -> Problem {
-    Problem::new(Some(span), format!("`{path}` is not yet supported: it comes with {with}"))
-        .help("leave it out for now")
 }
 
 fn not_a_section(section: &Section, span: Range<usize>) -> Problem {

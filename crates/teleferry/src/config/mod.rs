@@ -12,6 +12,7 @@ mod levels;
 mod listen;
 mod policy;
 mod problem;
+mod role;
 mod sections;
 mod show;
 mod snapshot;
@@ -32,6 +33,7 @@ pub use levels::{Levels, LevelsError};
 pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
 pub use policy::{ListSource, Policy, PolicyKey, Rule, TableSettings};
 pub use problem::Problems;
+pub use role::{Back, BackUrl, Front, Role, RoleKind, Tls};
 pub(crate) use sections::DEFAULT_SOCKET;
 pub use snapshot::{
     AddressPreference, Admin, Cover, CoverHost, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits,
@@ -152,7 +154,12 @@ impl Source<'_> {
         default_state_dir: &Path,
         problems: &mut Vec<Problem>,
     ) -> Snapshot {
-        let listeners = self.listeners(root, overrides, problems);
+        let role = role::read(root, self.directory, problems);
+        let listeners = match role {
+            Role::Both | Role::Front(_) => self.listeners(root, overrides, problems),
+            Role::Back(_) => Vec::new(),
+        };
+        tell_flags_without_use(&role, overrides, problems);
         let cover = sections::cover(&Table::in_root(root, "cover"), &listeners, problems);
         let mut server =
             sections::server(&Table::in_root(root, "server"), self.directory, default_state_dir, problems);
@@ -167,6 +174,7 @@ impl Source<'_> {
         Snapshot {
             admin: sections::admin(&admin, self.directory, &server.state_dir, problems),
             server,
+            role,
             listeners,
             telegram: sections::telegram(&Table::in_root(root, "telegram"), problems),
             cover,
@@ -221,6 +229,20 @@ impl Overrides {
             || self.domain.is_some()
             || self.protocols.is_some()
     }
+}
+
+/// Flags for what a role does not have.
+fn tell_flags_without_use(role: &Role, overrides: &Overrides, problems: &mut Vec<Problem>) {
+    let title = match role {
+        Role::Back(_) if overrides.change_a_listener() => {
+            "--listen, --secret, --ad-tag, --domain and --protocol mean a listener, and a back has none"
+        }
+        Role::Front(_) if overrides.mode.is_some() => {
+            "--mode is the way to Telegram, which is not a front's but its backs'"
+        }
+        Role::Both | Role::Front(_) | Role::Back(_) => return,
+    };
+    problems.push(Problem::new(None, title).help("leave them out"));
 }
 
 /// Names and addresses that two listeners share.

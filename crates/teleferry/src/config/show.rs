@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
+use std::path::Path;
 
 use teleferry_proto::haproxy::Version;
 
 use super::policy::{Policy, Rule, TableSettings};
+use super::role::{Back, Front, Role, Tls};
 use super::snapshot::{
     Admin, Cover, CoverTarget, Listener, Log, Replay, Server, Snapshot, SniSecrets, Telegram,
 };
@@ -60,8 +62,32 @@ impl Snapshot {
         all.extend(self.tables.iter().map(|(name, table)| show_table(name, table)));
         all.push(show_log(log));
         all.push(show_admin(admin));
+        all.extend(show_role(&self.role));
         all
     }
+}
+
+fn show_role(role: &Role) -> Vec<Shown> {
+    let mut all = vec![Shown::new("role").quoted("kind", role.kind().name())];
+    match role {
+        Role::Both => {}
+        Role::Front(Front { backs, token: _, token_file, padding, tls }) => {
+            let mut shown = Shown::new("role.front").plain("backs", list(backs));
+            shown = shown.path("token_file", token_file.as_deref()).plain("padding", padding);
+            all.extend([shown, show_tls(tls)]);
+        }
+        Role::Back(Back { listen, token: _, token_file, tls }) => {
+            let shown = Shown::new("role.back").plain("listen", list(listen));
+            all.extend([shown.path("token_file", token_file.as_deref()), show_tls(tls)]);
+        }
+    }
+    all
+}
+
+fn show_tls(tls: &Tls) -> Shown {
+    let Tls { ca, cert, key, revoked, credentials: _ } = tls;
+    let files = [("ca", ca), ("cert", cert), ("key", key), ("revoked", revoked)];
+    files.into_iter().fold(Shown::new("role.tls"), |shown, (key, path)| shown.path(key, path.as_deref()))
 }
 
 fn show_replay(replay: &Replay) -> Shown {
@@ -212,6 +238,14 @@ impl Shown {
     fn plain(mut self, key: impl Into<String>, value: impl Display) -> Self {
         self.entries.push((key.into(), value.to_string()));
         self
+    }
+
+    /// A path, when it is set.
+    fn path(self, key: impl Into<String>, path: Option<&Path>) -> Self {
+        match path {
+            Some(path) => self.quoted(key, path.display()),
+            None => self,
+        }
     }
 
     fn quoted(self, key: impl Into<String>, value: impl Display) -> Self {

@@ -14,13 +14,16 @@ use teleferry_proto::secret::{HostName, SecretKey};
 
 use super::levels::Levels;
 use super::policy::{Policy, TableSettings};
+use super::role::Role;
 
 /// One complete, valid set of settings. It never changes: new settings are a new snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// The process as a whole.
     pub server: Server,
-    /// At least one, with unique names.
+    /// Whether it is a whole proxy or half of one.
+    pub role: Role,
+    /// At least one, with unique names; a back has none.
     pub listeners: Vec<Listener>,
     /// The way to Telegram.
     pub telegram: Telegram,
@@ -225,7 +228,7 @@ pub enum CoverTarget {
 }
 
 /// A web server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CoverHost {
     /// A name, or an address (IPv6 without brackets).
     pub host: String,

@@ -25,6 +25,10 @@ impl<T> Given<T> {
         matches!(self, Self::No)
     }
 
+    pub(super) const fn is_wrong(&self) -> bool {
+        matches!(self, Self::Wrong)
+    }
+
     pub(super) fn value(self) -> Option<T> {
         match self {
             Self::No | Self::Wrong => None,
@@ -53,9 +57,16 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// A table of the root; anything else of that name is told as wrong by the check of the keys.
+    /// A table of the root, or one below it (`outer.inner`); anything else of that name is told as wrong by the check of the
+    /// keys.
     pub(super) fn in_root(root: &'a DeTable<'a>, name: &'a str) -> Self {
-        let found = root.get_key_value(name);
+        let found = match name.split_once('.') {
+            None => root.get_key_value(name),
+            Some((outer, inner)) => {
+                let outer = root.get(outer).and_then(|value| value.get_ref().as_table());
+                outer.and_then(|outer| outer.get_key_value(inner))
+            }
+        };
         Self {
             name: Cow::Borrowed(name),
             keys: found.and_then(|(_, value)| value.get_ref().as_table()),
@@ -105,6 +116,11 @@ impl<'a> Table<'a> {
     /// Where the table begins.
     pub(super) fn span(&self) -> Option<Range<usize>> {
         self.span.clone()
+    }
+
+    /// The keys that are there, with their places.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+        self.keys.into_iter().flat_map(|keys| keys.keys()).map(|key| (key.get_ref().as_ref(), key.span()))
     }
 
     /// The span of whatever stands at a key.

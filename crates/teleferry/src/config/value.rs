@@ -179,7 +179,8 @@ pub(super) fn cover_domain(text: &str) -> Result<CoverHost, Wrong> {
     Ok(host)
 }
 
-fn cover_host_and_port(text: &str, wrong: impl Fn() -> Wrong) -> Result<CoverHost, Wrong> {
+/// "HOST:PORT", with brackets around IPv6.
+pub(super) fn cover_host_and_port(text: &str, wrong: impl Fn() -> Wrong) -> Result<CoverHost, Wrong> {
     let (host, port) = text.rsplit_once(':').ok_or_else(|| {
         if HostName::new(text).is_ok() {
             Wrong::new("has no port").help(format!("add it: \"{text}:443\""))

@@ -17,7 +17,7 @@ use tracing::level_filters::LevelFilter;
 use super::PATIENCE;
 use crate::config::{
     AddressPreference, Admin, Cover, CoverHost, CoverTarget, Handshake, Levels, Limits, ListenAddress,
-    Listener, Log, LogFormat, Mode, NamedSecret, Protocols, ProxyProtocol, Relay, Replay,
+    Listener, Log, LogFormat, Mode, NamedSecret, Protocols, ProxyProtocol, Relay, Replay, Role,
     Server as ServerSettings, Snapshot, SniSecrets, Telegram as TelegramSettings,
 };
 use crate::entropy;
@@ -141,6 +141,7 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
     let minute = Duration::from_secs(60);
     let domain = HostName::new("www.example.com").map_err(io::Error::other)?;
     Ok(Snapshot {
+        role: Role::Both,
         server: ServerSettings {
             workers: 0,
             state_dir: "/dev/null/nowhere".into(),

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use teleferry::config::{
     Admin, Cover, CoverTarget, Handshake, Levels, Limits, ListenAddress, Listener, Log, LogFormat, Mode,
-    NamedSecret, Protocols, ProxyProtocol, Relay, Replay, Snapshot, SniSecrets, Telegram as TelegramSettings,
+    NamedSecret, Protocols, ProxyProtocol, Relay, Replay, Role, Snapshot, SniSecrets,
+    Telegram as TelegramSettings,
 };
 use teleferry::observe::{Counts, LinkCounts};
 use teleferry::server::Server;
@@ -65,6 +66,7 @@ pub(crate) fn settings(telegram: &Telegram) -> Snapshot {
 pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
     let minute = Duration::from_secs(60);
     Snapshot {
+        role: Role::default(),
         server: teleferry::config::Server {
             workers: 2,
             state_dir: PathBuf::from("/dev/null/nowhere"),
