@@ -3,6 +3,7 @@
 //! Data goes to standard output, messages to standard error. A command ends with 0, with 1 when it failed, or with 2 when
 //! it was asked for something that cannot be.
 
+mod certs;
 mod check;
 mod container;
 mod ctl;
@@ -53,6 +54,8 @@ enum Command {
     Ping(crate::ping::Args),
     /// Asks the running process how it is, or tells it what to do
     Ctl(ctl::Arguments),
+    /// Makes the certificates of fronts and backs, and takes them back
+    Certs(certs::Arguments),
     /// Prints a script that completes this command line in a shell
     Completions(generate::CompletionsArguments),
     /// Prints the manual page
@@ -89,6 +92,7 @@ impl Command {
             Self::Secret(arguments) => secret::run(&arguments, out),
             Self::Ping(arguments) => ping::run(&arguments, out),
             Self::Ctl(arguments) => ctl::run(&arguments, out),
+            Self::Certs(arguments) => certs::run(&arguments, out),
             Self::Completions(arguments) => generate::run_completions(&arguments, out),
             Self::Man => generate::run_man(out),
         }
