@@ -202,6 +202,38 @@ fn what_expires_is_told_by_list_and_check() {
     }
 }
 
+#[test]
+fn doctor_looks_at_what_a_half_depends_on() {
+    let place = Place::new();
+    let now = i64::try_from(teleferry::clock::unix_time()).expect("today");
+    let back = [NAMES[0].to_owned()];
+    let mut authority = Authority::make(&place.path("certs"), &back, now, Replace::Never).expect("made");
+    for (name, when) in [("old", now - 800 * 24 * 60 * 60), ("new", now)] {
+        authority.issue(Side::Front, &[name.to_owned()], when, Replace::Never).expect("made");
+        place.write("front.toml", &front(name).replace("192.0.2.1:443", "off"));
+        let done = place.run(["doctor", "--config", "front.toml", "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&done.stdout).expect("JSON");
+        let findings = report["findings"].as_array().expect("a list");
+        let of = |about: &str| findings.iter().find(|finding| finding["about"] == about);
+        assert_eq!(of("certificates").expect("there")["fine"], name == "new", "{}", done.stdout);
+        // The way to Telegram is the back's.
+        assert!(
+            of("telegram").is_none() && of("middle").is_none() && of("clock").is_none(),
+            "{}",
+            done.stdout
+        );
+    }
+}
+
+#[test]
+fn a_back_has_no_links() {
+    let (place, _) = with_authority();
+    place.write("back.toml", &back(NAMES[0]));
+    let done = place.run(["link", "--config", "back.toml"]);
+    assert_eq!(done.code, Some(2));
+    assert!(done.stderr.contains("a back has no listeners"), "{}", done.stderr);
+}
+
 /// A front with the files of a name.
 fn front(name: &str) -> String {
     format!(

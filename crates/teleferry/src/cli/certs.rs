@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::failure::Failure;
 use crate::clock;
 use crate::identity::authority::{Authority, AuthorityError, Listed, Made, Replace};
-use crate::identity::{SOON, Side, day};
+use crate::identity::{Side, day, expires_soon};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -115,7 +115,7 @@ fn init(
     let mut authority = Authority::make(&place.directory, names, now, replace)?;
     let made = authority.issue(Side::Back, names, now, Replace::Force)?;
     let directory = place.directory.display();
-    writeln!(out, "An authority was made in {directory}; it expires on {}.", day(authority.expires()))?;
+    writeln!(out, "An authority was made in {directory}; it expires on {}.", day(authority.validity().1))?;
     writeln!(
         out,
         "Who has {directory}/ca.key can make fronts and backs: keep that file here, and copy it nowhere.\n"
@@ -193,12 +193,13 @@ fn list(place: &Place, now: i64, out: &mut dyn Write) -> Result<(), Failure> {
     let names: BTreeSet<usize> = listed.iter().map(|one| one.entry.name.len()).collect();
     let width = names.last().copied().unwrap_or(0).max("NAME".len());
     writeln!(out, "{:width$}  SIDE   EXPIRES     STATE", "NAME")?;
-    writeln!(out, "{:width$}  ca     {}  {}", "-", day(authority.expires()), age(authority.expires(), now))?;
+    let (begins, ends) = authority.validity();
+    writeln!(out, "{:width$}  ca     {}  {}", "-", day(ends), age(begins, ends, now))?;
     for one in &listed {
         let Listed { entry, is_revoked, is_newest } = one;
         let state = match (is_revoked, is_newest) {
             (true, _) => "revoked",
-            (false, true) => age(entry.expires, now),
+            (false, true) => age(entry.signed, entry.expires, now),
             (false, false) => "replaced by a newer one, good until then",
         };
         writeln!(out, "{:width$}  {:5}  {}  {state}", entry.name, entry.side.name(), day(entry.expires))?;
@@ -206,10 +207,10 @@ fn list(place: &Place, now: i64, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-const fn age(expires: i64, now: i64) -> &'static str {
-    if expires < now {
+fn age(begins: i64, ends: i64, now: i64) -> &'static str {
+    if ends < now {
         "expired"
-    } else if expires < now.saturating_add(SOON) {
+    } else if expires_soon(begins, ends, now) {
         "expires soon: renew it"
     } else {
         "good"

@@ -10,7 +10,7 @@ use teleferry_proto::secret::HostName;
 
 use super::failure::Failure;
 use super::settings::{Absent, Flags};
-use crate::config::{self, Listener};
+use crate::config::{self, Listener, Role};
 use crate::links::{Link, links_of};
 
 #[derive(Args)]
@@ -42,6 +42,9 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
             "--sni names a secret of its own, and there are none: set sni_secrets.enabled and sni_secrets.salt"
                 .to_owned(),
         ));
+    }
+    if let Role::Back(_) = snapshot.role {
+        return Err(Failure::Usage("a back has no listeners: its fronts print the links".to_owned()));
     }
     let listeners: Vec<&Listener> = snapshot
         .listeners

@@ -5,14 +5,16 @@ mod surroundings;
 
 use std::fmt::Write as _;
 
+use futures_util::future::OptionFuture;
 use serde::Serialize;
 
-use crate::config::Snapshot;
+use crate::config::{RoleKind, Snapshot};
+use crate::{clock, identity};
 
 /// What was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is about: clock, cover, descriptors, dns, middle, telegram.
+    /// What it is about: certificates, clock, cover, descriptors, dns, middle, telegram.
     pub about: &'static str,
     /// Whether all is well with it.
     pub fine: bool,
@@ -76,15 +78,40 @@ impl Report {
     }
 }
 
-/// Looks at everything. Takes as long as the slowest answer; each has a time limit.
+/// Looks at everything that a process of this role depends on. Takes as long as the slowest answer; each has a time limit.
 pub async fn examine(snapshot: &Snapshot) -> Report {
     let mut findings = vec![surroundings::descriptors(snapshot)];
-    let (cover, dns, clock, telegram) = tokio::join!(
-        cover::examine(snapshot),
-        surroundings::names(snapshot),
-        surroundings::clock(snapshot),
-        surroundings::telegram(snapshot),
+    findings.extend(certificates(snapshot));
+    let clients = async { tokio::join!(cover::examine(snapshot), surroundings::names(snapshot)) };
+    let telegram = async { tokio::join!(surroundings::clock(snapshot), surroundings::telegram(snapshot)) };
+    let kind = snapshot.role.kind();
+    let (clients, telegram) = tokio::join!(
+        OptionFuture::from((kind != RoleKind::Back).then_some(clients)),
+        OptionFuture::from((kind != RoleKind::Front).then_some(telegram)),
     );
-    findings.extend([cover, dns, vec![clock], telegram].into_iter().flatten());
+    let (cover, dns) = clients.unwrap_or_default();
+    findings.extend([cover, dns].into_iter().flatten());
+    if let Some((clock, telegram)) = telegram {
+        findings.push(clock);
+        findings.extend(telegram);
+    }
     Report { findings }
+}
+
+/// Whether the certificates of a front or a back hold, and for how long.
+fn certificates(snapshot: &Snapshot) -> Option<Finding> {
+    let (_, tls) = snapshot.role.tls()?;
+    let expires = tls.credentials.expires()?;
+    let now = i64::try_from(clock::unix_time()).unwrap_or(i64::MAX);
+    let expiring = tls.credentials.expiring(now);
+    if expiring.is_empty() {
+        let words = format!("the first of the certificates to expire does so on {}", identity::day(expires));
+        return Some(Finding::fine("certificates", words));
+    }
+    Some(Finding::wrong(
+        "certificates",
+        expiring.join("; "),
+        "front and back do not find together while one of their certificates does not hold",
+        "renew it where it was made, copy it here, and reload",
+    ))
 }

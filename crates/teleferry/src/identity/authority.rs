@@ -125,10 +125,10 @@ impl Authority {
         Ok(Self { directory: directory.to_owned(), issuer, about, index })
     }
 
-    /// When the authority itself expires, in seconds since 1970.
+    /// When the authority itself begins to hold and when it expires, in seconds since 1970.
     #[must_use]
-    pub const fn expires(&self) -> i64 {
-        self.about.not_after
+    pub const fn validity(&self) -> (i64, i64) {
+        (self.about.not_before, self.about.not_after)
     }
 
     /// The authority's own certificate.
@@ -167,7 +167,7 @@ impl Authority {
     /// # Errors
     /// There is none of that name, it was revoked, or the directory cannot be written.
     pub fn renew(&mut self, name: &str, now: i64) -> Result<Made, AuthorityError> {
-        let newest = self.list()?.into_iter().filter(|listed| listed.entry.name == name).next_back();
+        let newest = self.list()?.into_iter().rfind(|listed| listed.entry.name == name);
         let newest = newest.ok_or_else(|| AuthorityError::Unknown(name.to_owned()))?;
         if newest.is_revoked {
             return Err(AuthorityError::Revoked(name.to_owned()));

@@ -12,7 +12,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::about::{About, day};
 use super::flaw::Flaw;
-use super::{SOON, tls};
+use super::{expires_soon, tls};
 
 /// A side of the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,15 +88,14 @@ impl Credentials {
         }
     }
 
-    /// What is worth saying of credentials that can be used, at this time in seconds since 1970: sentences without a full stop.
+    /// Which certificates do not hold at this time in seconds since 1970, or not much longer: sentences without a full stop.
     #[must_use]
-    pub fn warnings(&self, side: Side, now: i64) -> Vec<String> {
+    pub fn expiring(&self, now: i64) -> Vec<String> {
         let mut warnings = Vec::new();
-        let own = self.own_and_about();
-        if let Some((_, about)) = &own {
+        if let Some((_, about)) = self.own_and_about() {
             warnings.extend(expiry(
                 &format!("the certificate of `{}`", about.name().unwrap_or("?")),
-                about,
+                &about,
                 now,
             ));
         }
@@ -104,6 +103,14 @@ impl Credentials {
             let what = format!("the authority `{}`", about.common_name.as_deref().unwrap_or("?"));
             warnings.extend(expiry(&what, &about, now));
         }
+        warnings
+    }
+
+    /// The same, and what else is worth saying of credentials that can be used.
+    #[must_use]
+    pub fn warnings(&self, side: Side, now: i64) -> Vec<String> {
+        let mut warnings = self.expiring(now);
+        let own = self.own_and_about();
         let signed = own.is_none_or(|(own, about)| self.verify_own(side, own, &about).is_ok());
         if side == Side::Back && !signed {
             warnings.push(
@@ -185,7 +192,7 @@ fn expiry(what: &str, about: &About, now: i64) -> Option<String> {
         ))
     } else if about.not_before > now {
         Some(format!("{what} does not hold before {begins}, or this machine's clock is wrong"))
-    } else if about.not_after < now.saturating_add(SOON) {
+    } else if expires_soon(about.not_before, about.not_after, now) {
         Some(format!("{what} expires on {ends}: renew it (`teleferry certs renew`)"))
     } else {
         None

@@ -28,5 +28,9 @@ pub use tls::{client_config, server_config};
 pub use token::Token;
 pub(crate) use trust::system_roots;
 
-/// Certificates that expire sooner than this are spoken of, in seconds.
-pub const SOON: i64 = 30 * 24 * 60 * 60;
+/// Whether a certificate that holds between these times ends soon enough to be spoken of; all in seconds since 1970. Those that
+/// last for weeks are renewed late by whoever makes them.
+pub(crate) fn expires_soon(begins: i64, ends: i64, now: i64) -> bool {
+    const MONTH: i64 = 30 * 24 * 60 * 60;
+    ends < now.saturating_add(MONTH.min(ends.saturating_sub(begins) / 6))
+}

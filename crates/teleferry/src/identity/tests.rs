@@ -302,6 +302,7 @@ fn what_expires_is_spoken_of_in_time() {
     let authority = Authority::new("A");
     let credentials = authority.credentials(authority.sign(Wish { years: [2020, 2026], ..FRONT }));
     let end = 1_767_225_600;
+    const SOON: i64 = 30 * 24 * 60 * 60;
     assert_eq!(credentials.expires(), Some(end));
     assert_eq!(credentials.warnings(Side::Front, end - SOON - 1), [""; 0]);
     for (now, words) in [
@@ -312,6 +313,9 @@ fn what_expires_is_spoken_of_in_time() {
         let warnings = credentials.warnings(Side::Front, now);
         assert!(warnings[0].contains("`front-1`") && warnings[0].contains(words), "{warnings:?}");
     }
+    // One that lasts 90 days is renewed when 30 are left.
+    let day = SOON / 30;
+    assert!(!expires_soon(0, 90 * day, 74 * day) && expires_soon(0, 90 * day, 76 * day));
 }
 
 #[test]
