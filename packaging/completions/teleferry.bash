@@ -16,6 +16,9 @@ _teleferry() {
             ",$1")
                 cmd="teleferry"
                 ;;
+            teleferry,certs)
+                cmd="teleferry__subcmd__certs"
+                ;;
             teleferry,check)
                 cmd="teleferry__subcmd__check"
                 ;;
@@ -48,6 +51,42 @@ _teleferry() {
                 ;;
             teleferry,secret)
                 cmd="teleferry__subcmd__secret"
+                ;;
+            teleferry__subcmd__certs,help)
+                cmd="teleferry__subcmd__certs__subcmd__help"
+                ;;
+            teleferry__subcmd__certs,init)
+                cmd="teleferry__subcmd__certs__subcmd__init"
+                ;;
+            teleferry__subcmd__certs,issue)
+                cmd="teleferry__subcmd__certs__subcmd__issue"
+                ;;
+            teleferry__subcmd__certs,list)
+                cmd="teleferry__subcmd__certs__subcmd__list"
+                ;;
+            teleferry__subcmd__certs,renew)
+                cmd="teleferry__subcmd__certs__subcmd__renew"
+                ;;
+            teleferry__subcmd__certs,revoke)
+                cmd="teleferry__subcmd__certs__subcmd__revoke"
+                ;;
+            teleferry__subcmd__certs__subcmd__help,help)
+                cmd="teleferry__subcmd__certs__subcmd__help__subcmd__help"
+                ;;
+            teleferry__subcmd__certs__subcmd__help,init)
+                cmd="teleferry__subcmd__certs__subcmd__help__subcmd__init"
+                ;;
+            teleferry__subcmd__certs__subcmd__help,issue)
+                cmd="teleferry__subcmd__certs__subcmd__help__subcmd__issue"
+                ;;
+            teleferry__subcmd__certs__subcmd__help,list)
+                cmd="teleferry__subcmd__certs__subcmd__help__subcmd__list"
+                ;;
+            teleferry__subcmd__certs__subcmd__help,renew)
+                cmd="teleferry__subcmd__certs__subcmd__help__subcmd__renew"
+                ;;
+            teleferry__subcmd__certs__subcmd__help,revoke)
+                cmd="teleferry__subcmd__certs__subcmd__help__subcmd__revoke"
                 ;;
             teleferry__subcmd__ctl,dc)
                 cmd="teleferry__subcmd__ctl__subcmd__dc"
@@ -139,6 +178,9 @@ _teleferry() {
             teleferry__subcmd__ctl__subcmd__table__subcmd__help,remove)
                 cmd="teleferry__subcmd__ctl__subcmd__table__subcmd__help__subcmd__remove"
                 ;;
+            teleferry__subcmd__help,certs)
+                cmd="teleferry__subcmd__help__subcmd__certs"
+                ;;
             teleferry__subcmd__help,check)
                 cmd="teleferry__subcmd__help__subcmd__check"
                 ;;
@@ -171,6 +213,21 @@ _teleferry() {
                 ;;
             teleferry__subcmd__help,secret)
                 cmd="teleferry__subcmd__help__subcmd__secret"
+                ;;
+            teleferry__subcmd__help__subcmd__certs,init)
+                cmd="teleferry__subcmd__help__subcmd__certs__subcmd__init"
+                ;;
+            teleferry__subcmd__help__subcmd__certs,issue)
+                cmd="teleferry__subcmd__help__subcmd__certs__subcmd__issue"
+                ;;
+            teleferry__subcmd__help__subcmd__certs,list)
+                cmd="teleferry__subcmd__help__subcmd__certs__subcmd__list"
+                ;;
+            teleferry__subcmd__help__subcmd__certs,renew)
+                cmd="teleferry__subcmd__help__subcmd__certs__subcmd__renew"
+                ;;
+            teleferry__subcmd__help__subcmd__certs,revoke)
+                cmd="teleferry__subcmd__help__subcmd__certs__subcmd__revoke"
                 ;;
             teleferry__subcmd__help__subcmd__ctl,dc)
                 cmd="teleferry__subcmd__help__subcmd__ctl__subcmd__dc"
@@ -212,12 +269,218 @@ _teleferry() {
 
     case "${cmd}" in
         teleferry)
-            opts="-h -V --help --version run demo check doctor link secret ping ctl completions man help"
+            opts="-h -V --help --version run demo check doctor link secret ping ctl certs completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__certs)
+            opts="-h --help init issue renew revoke list help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__certs__subcmd__help)
+            opts="init issue renew revoke list help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__certs__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__certs__subcmd__help__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__certs__subcmd__help__subcmd__issue)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__certs__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__certs__subcmd__help__subcmd__renew)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__certs__subcmd__help__subcmd__revoke)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__certs__subcmd__init)
+            opts="-h --name --dir --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__certs__subcmd__issue)
+            opts="-h --back --dir --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__certs__subcmd__list)
+            opts="-h --dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__certs__subcmd__renew)
+            opts="-h --dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__certs__subcmd__revoke)
+            opts="-h --dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -876,8 +1139,92 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__help)
-            opts="run demo check doctor link secret ping ctl completions man help"
+            opts="run demo check doctor link secret ping ctl certs completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__certs)
+            opts="init issue renew revoke list"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__certs__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__certs__subcmd__issue)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__certs__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__certs__subcmd__renew)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__help__subcmd__certs__subcmd__revoke)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
