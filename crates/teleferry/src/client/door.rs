@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use teleferry_proto::accept::{Inner, InnerError, Protocols, ProvenHello, Stranger, Terms, Verdict};
 use teleferry_proto::cipher::CtrStream;
@@ -110,7 +110,7 @@ impl Door {
     }
 
     /// Whether clients ask for this name, in whatever case.
-    fn has_name(&self, asked: Option<&[u8]>) -> bool {
+    pub(crate) fn has_name(&self, asked: Option<&[u8]>) -> bool {
         let is_asked =
             |name: &HostName| asked.is_some_and(|asked| name.as_str().as_bytes().eq_ignore_ascii_case(asked));
         self.any_name || self.name.as_ref().is_none_or(is_asked)
@@ -204,6 +204,8 @@ enum Entry {
 
 /// A hello that may come in, and what to say to it.
 struct Admitted {
+    /// When it may be answered; `None`: at once.
+    due: Option<Instant>,
     /// What proves it, and encrypts the stream behind it.
     key: SecretKey,
     hello_len: usize,
@@ -270,7 +272,10 @@ async fn prove(
             Verdict::Hello(proven) => {
                 return match admission::of_hello(connection, door, policy, &proven) {
                     Err(reason) => Entry::Stranger(reason),
-                    Ok(claims) => admit(connection, door, proven, claims),
+                    Ok(claims) => {
+                        let due = early.answer_at(connection, &proven.hello, clock::now());
+                        admit(connection, door, proven, claims, due)
+                    }
                 };
             }
         }
@@ -289,23 +294,32 @@ async fn prove(
 }
 
 /// A hello may come in: what is to be said to it.
-fn admit(connection: &Connection, door: &Door, proven: ProvenHello<'_>, claims: Vec<Claim>) -> Entry {
+fn admit(
+    connection: &Connection,
+    door: &Door,
+    proven: ProvenHello<'_>,
+    claims: Vec<Claim>,
+    due: Option<Instant>,
+) -> Entry {
     match answer::make(connection, door.name.as_ref(), door.ordinary_len, &proven) {
         None => Entry::Ended(CloseReason::proxy(Kind::Fault)),
         Some(answer) => {
-            Entry::Hello(Admitted { key: proven.key, hello_len: proven.wire_len, answer, claims })
+            Entry::Hello(Admitted { due, key: proven.key, hello_len: proven.wire_len, answer, claims })
         }
     }
 }
 
-/// Sends the answer in one write, then waits for the header inside TLS records.
+/// Sends the answer in one write when it is due, then waits for the header inside TLS records.
 async fn answered(
     connection: &Connection,
     stream: &mut Stream,
     entry: Admitted,
     mut behind: Vec<u8>,
 ) -> Result<Box<Client>, CloseReason> {
-    let Admitted { key, answer, claims, .. } = entry;
+    let Admitted { due, key, answer, claims, .. } = entry;
+    if let Some(due) = due {
+        connection.shard().punctual().wait_until(due).await;
+    }
     let reset = |_| CloseReason::client(Kind::Reset);
     stream.write_all(&answer).await.map_err(reset)?;
     drop(answer);
