@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use super::{group, RANDOM_LEN, around_random, digest, extension};
+use super::{RANDOM_LEN, around_random, digest, extension, group};
 use crate::reader::Reader;
 use crate::secret::SecretKey;
 

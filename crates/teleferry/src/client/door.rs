@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use teleferry_proto::accept::{Inner, InnerError, Protocols, ProvenHello, Stranger, Terms, Verdict};
 use teleferry_proto::cipher::CtrStream;
-use teleferry_proto::fake_tls::record;
+use teleferry_proto::fake_tls::record::{self, RecordError};
 use teleferry_proto::obfuscated::{Accepted, HEADER_LEN, Header};
 use teleferry_proto::secret::{HostName, SecretKey};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
@@ -20,6 +20,7 @@ use super::relay::misbehaviour;
 use crate::clock;
 use crate::config::{self, Policy, PolicyKey, Rule};
 use crate::cover::Early;
+use crate::entropy;
 use crate::gate::{Claim, ClockWindow, Handshake, Recall};
 use crate::net::{Peer, Stream};
 use crate::observe::{CloseReason, Kind, Stage};
@@ -224,7 +225,7 @@ async fn judge(
 ) -> Entry {
     let timeout = connection.shard().settings().handshake.timeout;
     let alarm = connection.alarm();
-    if connection.shard().cover().exists() {
+    if connection.shard().cover().is_one() {
         alarm.set(HESITATION.min(timeout));
     }
     loop {
@@ -325,10 +326,20 @@ async fn answered(
     drop(answer);
     let mut inner = Inner::new();
     loop {
-        if let Some((accepted, early)) = inner.receive(&mut behind, &key).map_err(refused)? {
+        let received = match inner.receive(&mut behind, &key) {
+            Ok(received) => received,
+            Err(error) => {
+                if error != InnerError::Record(RecordError::Alert) {
+                    say_alert(stream).await;
+                }
+                return Err(refused(error));
+            }
+        };
+        if let Some((accepted, early)) = received {
             // Whoever says this hello knows the secret, and says a header only once.
             let recall = connection.shard().shared.gate.replay.header(inner.replay_key(&key));
             if recall != Recall::New {
+                say_alert(stream).await;
                 return Err(CloseReason::client(Kind::Replay));
             }
             let early = behind.get(early).unwrap_or_default().to_vec();
@@ -341,6 +352,19 @@ async fn answered(
             return Err(CloseReason::client(Kind::Closed));
         }
     }
+}
+
+/// Says what a server says to a record that it cannot decrypt: an alert, encrypted, which is as long as this and random to
+/// everybody. Only somebody who plays with another's hello gets it.
+async fn say_alert(stream: &mut Stream) {
+    /// Level, description, the type of the content, and the tag.
+    const LEN: usize = 2 + 1 + 16;
+    let mut alert = [0; record::HEADER_LEN + LEN];
+    let (header, content) = alert.split_at_mut(record::HEADER_LEN);
+    header.copy_from_slice(&record::header(LEN));
+    entropy::fill(content);
+    // Whoever is gone has no use for it.
+    let _ = stream.write_all(&alert).await;
 }
 
 fn refused(error: InnerError) -> CloseReason {

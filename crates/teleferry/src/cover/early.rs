@@ -46,10 +46,10 @@ pub(super) enum Progress {
 }
 
 impl Early {
-    /// Calls the site, unless there is none or it was called before; says whether it did.
+    /// Calls the site, unless there is none, or more than one, or it was called before; says whether it did.
     pub(crate) fn call(&mut self, connection: &Connection, stream: &Stream) -> bool {
         let site = connection.shard().cover();
-        if !site.exists() || !matches!(self.0, State::Idle) {
+        if !site.is_one() || !matches!(self.0, State::Idle) {
             return false;
         }
         let visitor = Visitor::new(connection, stream);

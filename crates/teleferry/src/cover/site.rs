@@ -144,6 +144,12 @@ impl Site {
         !self.places.list.is_empty()
     }
 
+    /// Whether it can be called before it is known what a visitor asks for. Of several places only the hello tells which; as
+    /// other servers that look at names, we wait for it.
+    pub(crate) fn is_one(&self) -> bool {
+        self.places.list.len() == 1
+    }
+
     /// How it answers hellos, as far as that is known.
     pub(crate) fn profiles(&self) -> Arc<Profiles> {
         Arc::clone(&self.profiles.borrow())

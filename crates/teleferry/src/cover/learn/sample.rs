@@ -46,7 +46,8 @@ pub(crate) async fn sample(
     let x25519 = x25519_public().map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
     let greeting = greet(shape, &key, name, clock::unix_time() as u32, &entropy::array(), &x25519);
     let sent = places.calls().hello(greeting.random);
-    let question = |called| Question { wanted: places.named(name.as_bytes()), hybrid: shape == Shape::Modern, called };
+    let question =
+        |called| Question { wanted: places.named(name.as_bytes()), hybrid: shape == Shape::Modern, called };
     let answer = ask(places, question, &greeting.wire, silence).await;
     if sent.came_back(answer.as_ref().is_ok_and(|flight| !flight.is_empty())) {
         return Err(Failure::Loop);
