@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const VARIABLE: &str = "TELEFERRY_HANDOVER";
 /// How long a new program may take until it accepts.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A listening socket with the address that the settings gave it and the one it has.
+/// A listening socket with the address that the settings gave it and the one it has, or another open file.
 #[derive(Debug)]
 pub(crate) struct Inheritance {
     configured: String,
@@ -54,6 +54,12 @@ pub enum UpgradeError {
 impl Inheritance {
     pub(crate) fn new(configured: &ListenAddress, opened: &ListenAddress, socket: OwnedFd) -> Self {
         Self { configured: configured.to_string(), opened: opened.to_string(), socket }
+    }
+
+    /// What a process needs beside sockets, by its place in the file system.
+    pub(crate) fn file(path: &Path, file: OwnedFd) -> Self {
+        let name = format!("file:{}", path.display());
+        Self { configured: name.clone(), opened: name, socket: file }
     }
 
     fn name(&self) -> String {
@@ -98,6 +104,12 @@ impl Inherited {
             return Vec::new();
         };
         self.sockets.extract_if(.., |socket| socket.opened == opened).map(|socket| socket.socket).collect()
+    }
+
+    /// The open file that stands there; `None` when none was left.
+    pub(crate) fn take_file(&mut self, path: &Path) -> Option<OwnedFd> {
+        let wanted = format!("file:{}", path.display());
+        self.sockets.extract_if(.., |left| left.opened == wanted).next().map(|left| left.socket)
     }
 
     /// We accept: the earlier process may leave. Sockets that nobody took are closed. Says whether there is one.

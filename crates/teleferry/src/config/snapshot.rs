@@ -214,6 +214,8 @@ pub struct Cover {
     pub proxy_protocol: Option<Version>,
     /// Whether answers to clients take after the site's, which is asked for that now and then.
     pub learn: bool,
+    /// Whether answers to clients take as long as the site's.
+    pub latency: bool,
 }
 
 /// Where the cover site is.

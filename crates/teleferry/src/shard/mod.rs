@@ -2,6 +2,7 @@
 //! lives and dies on one shard, and nothing on its data path is shared with another.
 
 mod listeners;
+mod punctual;
 mod sweep;
 mod thread;
 mod tide;
@@ -29,6 +30,7 @@ use crate::observe::{LinkCounters, ShardCounters, Throttle};
 use crate::server::{Settings, Shared};
 use crate::sys;
 use listeners::Listeners;
+use punctual::Punctual;
 use sweep::Sweep;
 use tide::Tide;
 
@@ -86,6 +88,7 @@ pub(crate) struct Shard {
     number: usize,
     counters: Arc<ShardCounters>,
     sweep: Rc<Sweep>,
+    punctual: Punctual,
     scratch: RefCell<Box<[u8]>>,
     workbench: RefCell<Workbench>,
     pipes: Rc<Pipes>,
@@ -160,6 +163,7 @@ impl Shard {
             shared,
             throttles: Throttles::default(),
             sweep: Rc::default(),
+            punctual: Punctual::new(),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             workbench: RefCell::default(),
             pipes: Rc::default(),
@@ -229,6 +233,11 @@ impl Shard {
     /// This moment, to a tick.
     pub(crate) fn moment(&self) -> Moment {
         self.sweep.moment()
+    }
+
+    /// Moments that have to be exact.
+    pub(crate) const fn punctual(&self) -> &Punctual {
+        &self.punctual
     }
 
     /// What the shard's links count.

@@ -55,6 +55,8 @@ async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>)
     let shard = Rc::new(Shard::new(shared, settings, phase.clone(), number, counters));
     shard.take_up(layout).await;
     let ticking = tokio::task::spawn_local(tick(Rc::clone(&shard)));
+    let waking = Rc::clone(&shard);
+    let waking = tokio::task::spawn_local(async move { waking.punctual.run().await });
     // One for the whole process.
     let looking = (number == 0).then(|| tokio::task::spawn_local(look_out(Rc::clone(&shard))));
     let mut stopping = shard.stopping();
@@ -79,6 +81,7 @@ async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>)
         }
     }
     ticking.abort();
+    waking.abort();
     looking.inspect(|looking| looking.abort());
 }
 
