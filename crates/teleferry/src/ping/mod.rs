@@ -18,6 +18,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use teleferry_proto::dc::DcId;
 use teleferry_proto::secret::{LinkError, ProxyLink, Secret};
@@ -28,7 +29,7 @@ pub use args::Args;
 
 use args::Protocol;
 use failure::Failure;
-use probe::{Pair, Target, probe};
+use probe::{Pair, Probe, Target, probe};
 use report::Report;
 
 /// Exchanges under way at once.
@@ -105,6 +106,51 @@ pub async fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome, PingError>
         text::summary(&report, &run, out)?;
     }
     Ok(if report.ok { Outcome::AllAnswered } else { Outcome::SomeFailed })
+}
+
+/// What came of one question through a proxy.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The data centre that was asked.
+    pub(crate) dc: DcId,
+    /// How long the whole exchange took.
+    pub(crate) result: Result<Duration, Unanswered>,
+}
+
+/// Why a question was not answered.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    /// What was seen.
+    pub(crate) what: String,
+    /// Whether it shows that the proxy knows the secret.
+    pub(crate) proven: bool,
+}
+
+/// Asks each of these data centres at the same time through the proxy at `address`, as a client with this secret would. Each
+/// exchange may take `limit`.
+pub(crate) async fn ask_through(
+    address: SocketAddr,
+    secret: &Secret,
+    dcs: &[DcId],
+    limit: Duration,
+) -> Vec<Asked> {
+    let target = Target {
+        addresses: Ok(vec![address]),
+        key: secret.key().clone(),
+        domain: domain(secret).to_vec(),
+        timeout: limit,
+    };
+    let protocol = Protocol::of(secret);
+    let exchanges = dcs.iter().map(|&dc| probe(&target, Pair { protocol, dc, attempt: 1 }));
+    let probes = join_all(exchanges).await.into_iter();
+    probes
+        .map(|Probe { pair, times, result, .. }| {
+            let unanswered =
+                |failure: Failure| Unanswered { what: failure.to_string(), proven: failure.shows_secret() };
+            let result = result.map(|()| times.total.unwrap_or_default()).map_err(unanswered);
+            Asked { dc: pair.dc, result }
+        })
+        .collect()
 }
 
 /// Everything that a run needs to know.
