@@ -93,6 +93,11 @@ fn external(snapshot: &Snapshot, family: Family, way: &Way) -> Finding {
         .with_outside(Outside::Answered),
         (Some(Ok(seen)), _) => Finding::fine(ABOUT, format!("{name}: behind NAT ({own}), seen as {seen}"))
             .with_outside(Outside::Answered),
+        // No way out over the other family most probably: nothing is lost.
+        (Some(Err(_)), None) if family != preferred => {
+            Finding::fine(ABOUT, format!("{name}: {own}, which means nothing outside this network"))
+                .with_outside(Outside::Silent)
+        }
         (Some(Err(why)), None) => wrong(
             format!("{name}: behind NAT ({own}), and nobody tells the address outside: {why}"),
             "set telegram.external_ip to the public address of this machine",
@@ -100,6 +105,9 @@ fn external(snapshot: &Snapshot, family: Family, way: &Way) -> Finding {
         .with_outside(Outside::Silent),
         (Some(Err(_)) | None, Some(configured)) if way.behind_nat => {
             Finding::fine(ABOUT, format!("{name}: behind NAT ({own}), {configured} outside as configured"))
+        }
+        (None, None) if way.behind_nat && family != preferred => {
+            Finding::fine(ABOUT, format!("{name}: {own}, which means nothing outside this network"))
         }
         (None, None) if way.behind_nat => wrong(
             format!("{name}: behind NAT ({own}), and telegram.ip_lookup names nobody to ask"),

@@ -1,5 +1,6 @@
 //! What Telegram publishes, the clock, and whether Telegram can be reached on the ways that are configured.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -13,10 +14,14 @@ use crate::backend::Book;
 use crate::clock;
 use crate::config::{AddressPreference, Mode, Snapshot};
 use crate::net::dial;
+use crate::ping::ask_directly;
 use crate::telegram::{Family, Known, Look, MAX_CLOCK_OFFSET, Seen, look};
 
 /// The data centres that accounts live on.
 pub(super) const DCS: [i16; 5] = [1, 2, 3, 4, 5];
+
+/// How long a data centre may take from the connection to its answer.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Whether the configured data centres are on other machines.
 pub(super) fn is_outside(snapshot: &Snapshot) -> bool {
@@ -40,10 +45,20 @@ pub(super) async fn examine(subject: &Subject<'_>, known: &Known) -> Vec<Finding
 }
 
 fn published(looks: &[Look], snapshot: &Snapshot) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = looks.iter().filter_map(|look| unlike(look, snapshot)).collect();
+    let nothing = |look: &Look| match &look.seen {
+        Seen::Nothing(why) => Some(why.clone()),
+        Seen::Good(_) | Seen::Strange(_) => None,
+    };
+    let reasons: BTreeSet<_> = looks.iter().map(nothing).collect();
+    // One cause is told once.
+    let told = if reasons.len() == 1 && !reasons.contains(&None) { &looks[..1] } else { looks };
+    let mut findings: Vec<Finding> = told.iter().filter_map(|look| unlike(look, snapshot)).collect();
     if findings.is_empty() {
         let found = "the secret and the lists of middle proxies can be fetched";
         findings.push(Finding::fine("published", found).with_outside(outside(looks)));
+    } else if told.len() < looks.len() {
+        let rest = ", and neither can the others";
+        findings.iter_mut().for_each(|finding| finding.found.push_str(rest));
     }
     findings.push(clock_of(looks));
     findings
@@ -112,7 +127,7 @@ async fn data_centres(snapshot: &Snapshot) -> Vec<Finding> {
     }
     let book = Book::new(&snapshot.telegram);
     let addresses = |dc| book.find(DcId::new(dc)).map(|found| found.addresses).unwrap_or_default();
-    reach(snapshot, "telegram", DATA_CENTRES, addresses).await
+    reach(snapshot, DATA_CENTRES, addresses).await
 }
 
 async fn middle_proxies(snapshot: &Snapshot, known: &Known) -> Vec<Finding> {
@@ -121,16 +136,11 @@ async fn middle_proxies(snapshot: &Snapshot, known: &Known) -> Vec<Finding> {
     }
     let addresses =
         |dc| known.middle_proxies().find(DcId::new(dc)).map(|(_, all)| all.to_vec()).unwrap_or_default();
-    reach(snapshot, "middle", MIDDLE_PROXIES, addresses).await
+    reach(snapshot, MIDDLE_PROXIES, addresses).await
 }
 
 /// Tries both families, as far as the settings use them.
-async fn reach(
-    snapshot: &Snapshot,
-    about: &'static str,
-    what: What,
-    addresses: impl Fn(i16) -> Vec<SocketAddr>,
-) -> Vec<Finding> {
+async fn reach(snapshot: &Snapshot, what: What, addresses: impl Fn(i16) -> Vec<SocketAddr>) -> Vec<Finding> {
     let unused = match snapshot.telegram.prefer {
         AddressPreference::OnlyIpv4 => Some(Family::V6),
         AddressPreference::OnlyIpv6 => Some(Family::V4),
@@ -143,10 +153,10 @@ async fn reach(
             addresses.retain(|address| family.has(address.ip()));
             (dc, addresses)
         });
-        attempt(family, of_family, snapshot.telegram.connect_timeout)
+        attempt(family, of_family, what, snapshot.telegram.connect_timeout)
     });
     let attempts: Vec<Attempt> = join_all(tries).await;
-    judge(about, what, &attempts, tagged(snapshot))
+    judge(what, &attempts, tagged(snapshot))
 }
 
 fn tagged(snapshot: &Snapshot) -> bool {
@@ -165,14 +175,12 @@ struct Attempt {
     outside: bool,
 }
 
-async fn attempt(family: Family, dcs: [(i16, Vec<SocketAddr>); 5], each: Duration) -> Attempt {
+async fn attempt(family: Family, dcs: [(i16, Vec<SocketAddr>); 5], what: What, each: Duration) -> Attempt {
     let outside = dcs.iter().flat_map(|(_, addresses)| addresses).any(|address| !address.ip().is_loopback());
-    let dialling =
-        dcs.iter().filter(|(_, addresses)| !addresses.is_empty()).map(|(dc, addresses)| async move {
-            let start = clock::now();
-            let reached = dial(addresses, each).await.is_ok();
-            (*dc, reached.then(|| clock::now() - start))
-        });
+    let dialling = dcs
+        .iter()
+        .filter(|(_, addresses)| !addresses.is_empty())
+        .map(|(dc, addresses)| async move { (*dc, what.try_one(DcId::new(*dc), addresses, each).await) });
     let mut attempt = Attempt { family, reached: Vec::new(), lost: Vec::new(), outside };
     for (dc, took) in join_all(dialling).await {
         match took {
@@ -183,7 +191,7 @@ async fn attempt(family: Family, dcs: [(i16, Vec<SocketAddr>); 5], each: Duratio
     attempt
 }
 
-fn judge(about: &'static str, what: What, attempts: &[Attempt], tagged: bool) -> Vec<Finding> {
+fn judge(what: What, attempts: &[Attempt], tagged: bool) -> Vec<Finding> {
     let reached =
         |dc| attempts.iter().any(|attempt| attempt.reached.iter().any(|(reached, _)| *reached == dc));
     let gone: Vec<i16> = DCS.into_iter().filter(|dc| !reached(*dc)).collect();
@@ -194,10 +202,10 @@ fn judge(about: &'static str, what: What, attempts: &[Attempt], tagged: bool) ->
             (true, false) => Outside::Answered,
             (true, true) => Outside::Silent,
         };
-        findings.extend(of_family(about, what, attempt).map(|finding| finding.with_outside(outside)));
+        findings.extend(of_family(what, attempt).map(|finding| finding.with_outside(outside)));
     }
     if !gone.is_empty() {
-        let meaning = if about == "middle" && tagged {
+        let meaning = if what.about == MIDDLE_PROXIES.about && tagged {
             "clients with accounts there are not served on this way, and see no sponsored channel"
         } else {
             "clients with accounts there are not served on this way"
@@ -205,8 +213,8 @@ fn judge(about: &'static str, what: What, attempts: &[Attempt], tagged: bool) ->
         let outside = attempts.iter().any(|attempt| attempt.outside);
         let outside = if outside && gone.len() == DCS.len() { Outside::Silent } else { Outside::Nothing };
         let finding = Finding::wrong(
-            about,
-            format!("no connection to {} can be made", what.of(&gone)),
+            what.about,
+            format!("{} {}", what.nothing, what.of(&gone)),
             meaning,
             "see that nothing on the way blocks outgoing connections to Telegram, or set telegram.mode, telegram.prefer or telegram.dc",
         );
@@ -216,34 +224,64 @@ fn judge(about: &'static str, what: What, attempts: &[Attempt], tagged: bool) ->
 }
 
 /// How one family does. That nothing answers over it is told as advice: the other one may do.
-fn of_family(about: &'static str, what: What, attempt: &Attempt) -> Option<Finding> {
+fn of_family(what: What, attempt: &Attempt) -> Option<Finding> {
     let Attempt { family, reached, lost, .. } = attempt;
     let name = family.name();
     let slowest = reached.iter().map(|(_, took)| *took).max()?.as_millis();
     let dcs: Vec<i16> = reached.iter().map(|(dc, _)| *dc).collect();
-    let found = format!("{} can be connected to over {name}, within {slowest} ms", what.of(&dcs));
+    let found = format!("{} {} over {name}, within {slowest} ms", what.of(&dcs), what.well);
     if lost.is_empty() {
-        return Some(Finding::fine(about, found));
+        return Some(Finding::fine(what.about, found));
     }
     Some(Finding::advice(
-        about,
-        format!("{found}, and {} cannot", list(lost)),
+        what.about,
+        format!("{found}; not so {}", list(lost)),
         "connections there are tried elsewhere first, or over the other family",
         "if it stays so, something on the way blocks these addresses",
     ))
 }
 
-/// What is connected to, of one data centre and of several.
+/// What is tried, in words.
 #[derive(Debug, Clone, Copy)]
-struct What(&'static str, &'static str);
+struct What {
+    about: &'static str,
+    /// Of one data centre, and of several.
+    names: [&'static str; 2],
+    /// What it does when all is well, and what is said when not.
+    well: &'static str,
+    nothing: &'static str,
+    /// Whether it is asked a question. Else a connection is all that is tried.
+    asks: bool,
+}
 
-const DATA_CENTRES: What = What("data centre", "data centres");
-const MIDDLE_PROXIES: What = What("the middle proxies of data centre", "the middle proxies of data centres");
+const DATA_CENTRES: What = What {
+    about: "telegram",
+    names: ["data centre", "data centres"],
+    well: "answer",
+    nothing: "no answer from",
+    asks: true,
+};
+const MIDDLE_PROXIES: What = What {
+    about: "middle",
+    names: ["the middle proxies of data centre", "the middle proxies of data centres"],
+    well: "can be connected to",
+    nothing: "no connection to",
+    asks: false,
+};
 
 impl What {
     fn of(self, dcs: &[i16]) -> String {
-        let name = if dcs.len() == 1 { self.0 } else { self.1 };
-        format!("{name} {}", list(dcs))
+        format!("{} {}", self.names[usize::from(dcs.len() != 1)], list(dcs))
+    }
+
+    /// How long it took, when it went well.
+    async fn try_one(self, dc: DcId, addresses: &[SocketAddr], each: Duration) -> Option<Duration> {
+        if self.asks {
+            // A network that answers for everybody makes connections, and no answers.
+            return ask_directly(addresses.to_vec(), dc, each + ANSWER).await.result.ok();
+        }
+        let start = clock::now();
+        dial(addresses, each).await.is_ok().then(|| clock::now() - start)
     }
 }
 
@@ -266,7 +304,7 @@ mod tests {
     }
 
     fn judged(attempts: &[Attempt]) -> Vec<(Level, Outside)> {
-        let found = judge("telegram", DATA_CENTRES, attempts, false);
+        let found = judge(DATA_CENTRES, attempts, false);
         found.iter().map(|finding| (finding.level, finding.outside)).collect()
     }
 

@@ -136,21 +136,28 @@ pub(crate) async fn ask_through(
 ) -> Vec<Asked> {
     let target = Target {
         addresses: Ok(vec![address]),
-        key: secret.key().clone(),
+        key: Some(secret.key().clone()),
         domain: domain(secret).to_vec(),
         timeout: limit,
     };
     let protocol = Protocol::of(secret);
     let exchanges = dcs.iter().map(|&dc| probe(&target, Pair { protocol, dc, attempt: 1 }));
-    let probes = join_all(exchanges).await.into_iter();
-    probes
-        .map(|Probe { pair, times, result, .. }| {
-            let unanswered =
-                |failure: Failure| Unanswered { what: failure.to_string(), proven: failure.shows_secret() };
-            let result = result.map(|()| times.total.unwrap_or_default()).map_err(unanswered);
-            Asked { dc: pair.dc, result }
-        })
-        .collect()
+    join_all(exchanges).await.into_iter().map(Asked::from).collect()
+}
+
+/// Asks a data centre at its own addresses, without a proxy. The exchange may take `limit`.
+pub(crate) async fn ask_directly(addresses: Vec<SocketAddr>, dc: DcId, limit: Duration) -> Asked {
+    let target = Target { addresses: Ok(addresses), key: None, domain: Vec::new(), timeout: limit };
+    probe(&target, Pair { protocol: Protocol::Classic, dc, attempt: 1 }).await.into()
+}
+
+impl From<Probe> for Asked {
+    fn from(Probe { pair, times, result, .. }: Probe) -> Self {
+        let unanswered =
+            |failure: Failure| Unanswered { what: failure.to_string(), proven: failure.shows_secret() };
+        let result = result.map(|()| times.total.unwrap_or_default()).map_err(unanswered);
+        Self { dc: pair.dc, result }
+    }
 }
 
 /// Everything that a run needs to know.
@@ -179,7 +186,7 @@ impl Run {
         }
         let target = Target {
             addresses: resolve(link.host(), link.port(), args.timeout).await,
-            key: link.secret().key().clone(),
+            key: Some(link.secret().key().clone()),
             domain: domain(link.secret()).to_vec(),
             timeout: args.timeout,
         };
