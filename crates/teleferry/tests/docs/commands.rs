@@ -26,7 +26,8 @@ fn commands(page: &Page) -> Vec<Command> {
         }
     }
     for (line, text) in &page.prose {
-        // Between two backticks, in every second piece.
+        // Between two backticks, in every second piece. In a table a pipe is escaped.
+        let text = text.replace("\\|", "|");
         let mentioned = text.split('`').skip(1).step_by(2).filter_map(ours);
         found.extend(mentioned.map(|words| Command { line: *line, words, pasted: false }));
     }
@@ -80,7 +81,11 @@ fn split(line: &str) -> Vec<String> {
 
 /// What is wrong with it, when something is.
 fn wrong(command: &Command) -> Option<String> {
-    let placeholder = |word: &String| word == "…" || (word.contains('…') && !word.starts_with("tg:"));
+    // "…", and in a sentence also a NAME.
+    let capitals = |word: &String| word.len() > 2 && word.chars().all(|c| c.is_ascii_uppercase());
+    let placeholder = |word: &String| {
+        (word.contains('…') && !word.starts_with("tg:")) || (!command.pasted && capitals(word))
+    };
     if command.words.iter().any(placeholder) {
         // As far as it is said, it has to be right: its subcommand exists.
         let known = teleferry::cli::command();

@@ -15,7 +15,7 @@ pub(crate) fn whole(block: &Block) -> String {
     }
     if !text.contains("[[listen]]") {
         text.push_str(
-            "\n[[listen]]\naddress = \"127.0.0.1:0\"\nsecret = \"0b7c91d2e8f64a35bc1d7e90f2a3645c\"\ndomain = \"www.example.com\"\n",
+            "\n[[listen]]\naddress = \"[::]:443\"\nsecret = \"0b7c91d2e8f64a35bc1d7e90f2a3645c\"\ndomain = \"www.example.com\"\n",
         );
     }
     text
@@ -53,6 +53,6 @@ fn configurations_on_pages_are_valid() {
 #[test]
 fn a_wrong_configuration_would_be_found() {
     let block = |text: &str| Block { language: "toml".into(), line: 1, text: text.into() };
-    assert_eq!(check(&block("[replay]\ncapacity = 10\n")).code, Some(0));
-    assert_eq!(check(&block("[replay]\ncapacty = 10\n")).code, Some(2));
+    assert_eq!(check(&block("[replay]\ncapacity = 1000\n")).code, Some(0));
+    assert_eq!(check(&block("[replay]\ncapacty = 1000\n")).code, Some(2));
 }
