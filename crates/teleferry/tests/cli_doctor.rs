@@ -283,7 +283,7 @@ fn a_machine_without_network_is_told_so_once() {
     let wrong = told.wrong();
     assert_eq!(wrong.keys().copied().collect::<Vec<_>>(), ["network"], "{told:?}");
     assert!(wrong["network"].contains("no network"), "{wrong:?}");
-    for about in ["telegram", "middle", "dns", "cover", "published", "host"] {
+    for about in ["clock", "cover", "dns", "host", "middle", "published", "telegram"] {
         assert!(wrong["network"].contains(about), "{about} is named: {wrong:?}");
         assert_eq!(told.level(about), "absent", "{about} is told once: {told:?}");
     }

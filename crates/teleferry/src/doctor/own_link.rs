@@ -10,7 +10,7 @@ use teleferry_proto::secret::{ProxyLink, Secret};
 use super::finding::Outside;
 use super::ports::{from_here, open_addresses};
 use super::running::Answering;
-use super::telegram::{DCS, is_outside};
+use super::telegram::{DATA_CENTRES, DCS, is_outside};
 use super::{Finding, Subject};
 use crate::config::{Listener, ProxyProtocol, Snapshot};
 use crate::links::{Link, links_of};
@@ -73,9 +73,9 @@ fn judge(what: &str, asked: &[Asked], snapshot: &Snapshot) -> Finding {
             format!("the link of {what} works from here: data centres 1 to 5 answer within {slowest} ms"),
         );
     };
-    let dcs: Vec<String> = failed.iter().map(|(dc, _)| dc.get().to_string()).collect();
+    let dcs: Vec<i16> = failed.iter().map(|(dc, _)| dc.get()).collect();
     let found =
-        format!("through the link of {what}, no answer from data centre {}: {}", dcs.join(", "), first.what);
+        format!("through the link of {what}, no answer from {}: {}", DATA_CENTRES.of(&dcs), first.what);
     let some_answer = failed.len() < asked.len();
     if !first.proven && !some_answer && !snapshot.policies.is_empty() {
         return Finding::unknown(

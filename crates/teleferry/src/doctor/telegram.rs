@@ -9,7 +9,7 @@ use hyper::Uri;
 use teleferry_proto::dc::DcId;
 
 use super::finding::Outside;
-use super::{Finding, Subject};
+use super::{Finding, Level, Subject};
 use crate::backend::Book;
 use crate::clock;
 use crate::config::{AddressPreference, Mode, Snapshot};
@@ -60,7 +60,10 @@ fn published(looks: &[Look], snapshot: &Snapshot) -> Vec<Finding> {
         let rest = ", and neither can the others";
         findings.iter_mut().for_each(|finding| finding.found.push_str(rest));
     }
-    findings.push(clock_of(looks));
+    let clock = clock_of(looks);
+    // Where nothing was fetched, there was nobody to tell the time.
+    let follows = clock.level == Level::Unknown && findings.iter().any(|f| f.outside == Outside::Silent);
+    findings.push(if follows { clock.with_outside(Outside::Silent) } else { clock });
     findings
 }
 
@@ -243,7 +246,7 @@ fn of_family(what: What, attempt: &Attempt) -> Option<Finding> {
 
 /// What is tried, in words.
 #[derive(Debug, Clone, Copy)]
-struct What {
+pub(super) struct What {
     about: &'static str,
     /// Of one data centre, and of several.
     names: [&'static str; 2],
@@ -254,7 +257,7 @@ struct What {
     asks: bool,
 }
 
-const DATA_CENTRES: What = What {
+pub(super) const DATA_CENTRES: What = What {
     about: "telegram",
     names: ["data centre", "data centres"],
     well: "answer",
@@ -270,7 +273,8 @@ const MIDDLE_PROXIES: What = What {
 };
 
 impl What {
-    fn of(self, dcs: &[i16]) -> String {
+    /// It, of these data centres.
+    pub(super) fn of(self, dcs: &[i16]) -> String {
         format!("{} {}", self.names[usize::from(dcs.len() != 1)], list(dcs))
     }
 
@@ -295,7 +299,6 @@ fn list(dcs: &[i16]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Level;
 
     fn family(family: Family, reached: &[i16]) -> Attempt {
         let lost = DCS.into_iter().filter(|dc| !reached.contains(dc)).collect();

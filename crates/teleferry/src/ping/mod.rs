@@ -153,8 +153,9 @@ pub(crate) async fn ask_directly(addresses: Vec<SocketAddr>, dc: DcId, limit: Du
 
 impl From<Probe> for Asked {
     fn from(Probe { pair, times, result, .. }: Probe) -> Self {
-        let unanswered =
-            |failure: Failure| Unanswered { what: failure.to_string(), proven: failure.shows_secret() };
+        // Without the secret no handshake is ever completed.
+        let proven = |failure: Failure| times.handshake.is_some() || failure.shows_secret();
+        let unanswered = |failure: Failure| Unanswered { what: failure.to_string(), proven: proven(failure) };
         let result = result.map(|()| times.total.unwrap_or_default()).map_err(unanswered);
         Self { dc: pair.dc, result }
     }

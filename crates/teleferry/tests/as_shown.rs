@@ -1,5 +1,5 @@
-//! Behind nginx and HAProxy, with the files that docs/operate/behind-nginx-or-haproxy.md shows: clients get through, and
-//! everybody else comes to the site, each with their address told.
+//! Set-ups that pages show, tried with the files that they show: behind nginx and HAProxy (clients get through, and everybody
+//! else comes to the site, each with their address told), two cover domains at a time, personal proxies.
 
 #[path = "docs/page.rs"]
 mod page;
@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use page::{Page, root};
-use support::{KEY, OTHER_KEY, Place, finish};
+use support::{Done, KEY, OTHER_KEY, Place, finish};
 use teleferry_proto::secret::{Domain, HostName, ProxyLink, Secret, SecretKey};
 use teleferry_sim::telegram::{self, Telegram};
 use tokio::io::AsyncReadExt as _;
@@ -23,7 +23,9 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-const PAGE: &str = "docs/operate/behind-nginx-or-haproxy.md";
+const BEHIND: &str = "docs/operate/behind-nginx-or-haproxy.md";
+const COVER: &str = "docs/operate/cover-domain.md";
+const PERSONAL: &str = "docs/operate/personal-proxies.md";
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 /// The names and addresses on the page.
 const DOMAIN: &str = "proxy.example.com";
@@ -32,11 +34,12 @@ const SITES: &str = "127.0.0.1:8443";
 /// How long anything may take that has to happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A block of the page that holds some text.
-fn shown(language: &str, holds: &str) -> String {
-    let page = Page::read(&root().join(PAGE));
+/// A block of a page that holds some text.
+fn shown(page: &str, language: &str, holds: &str) -> String {
+    let name = page;
+    let page = Page::read(&root().join(name));
     let block = page.blocks.iter().find(|block| block.language == language && block.text.contains(holds));
-    block.unwrap_or_else(|| panic!("{PAGE} shows no {language} with {holds}")).text.clone()
+    block.unwrap_or_else(|| panic!("{name} shows no {language} with {holds}")).text.clone()
 }
 
 /// A process of ours that ends with the test.
@@ -89,14 +92,18 @@ struct Stage {
 }
 
 impl Stage {
-    async fn new() -> Self {
+    /// With the configuration of a page that holds some text.
+    async fn new(page: &str, holds: &str) -> Self {
         let place = Place::new();
         // Some of these programs run under another user.
         fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).expect("set");
         let telegram = Telegram::start(&telegram::Options::default()).expect("loopback has room");
         let (sites, visits) = site().await;
-        let mut text = shown("toml", "proxy_protocol = \"required\"");
-        text = text.replace('…', KEY).replace(PROXY, "127.0.0.1:0").replace(SITES, &sites.to_string());
+        let mut text = shown(page, "toml", holds).replace('…', KEY);
+        for address in [PROXY, "[::]:443"] {
+            text = text.replace(address, "127.0.0.1:0");
+        }
+        text = text.replace(SITES, &sites.to_string());
         let mut dc = String::new();
         for (id, addresses) in telegram.addresses() {
             write!(dc, "\"{id}\" = [\"{}\"], ", addresses[0]).expect("text");
@@ -128,14 +135,28 @@ impl Stage {
         text.replace(PROXY, &self.proxy.to_string()).replace(SITES, &self.sites.to_string())
     }
 
-    /// Asks data centre 2 through the front, as a client with this secret and domain; whether it was answered.
-    async fn client(&self, key: &str, domain: &str) -> bool {
+    /// Asks data centre 2 at this address, as a client with this secret and domain; whether it was answered.
+    async fn client_at(&self, at: SocketAddr, key: &str, domain: &str) -> bool {
         let key = SecretKey::new(u128::from_str_radix(key, 16).expect("hex").to_be_bytes());
         let domain = Domain::from(&HostName::new(domain).expect("a name"));
-        let link = ProxyLink::new("127.0.0.1", self.front.port(), Secret::Tls(key, domain)).expect("a link");
-        let mut command = self.place.command(["ping", &link.to_tg(), "--dc", "2", "--timeout", "15s"]);
-        let done = tokio::task::spawn_blocking(move || finish(&mut command)).await.expect("it ends");
+        let link = ProxyLink::new("127.0.0.1", at.port(), Secret::Tls(key, domain)).expect("a link");
+        self.works(&link.to_tg()).await
+    }
+
+    /// The same through the front.
+    async fn client(&self, key: &str, domain: &str) -> bool {
+        self.client_at(self.front, key, domain).await
+    }
+
+    /// Whether a link leads to data centre 2.
+    async fn works(&self, link: &str) -> bool {
+        let done = self.run(&["ping", link, "--dc", "2", "--timeout", "15s"]).await;
         done.code == Some(0)
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Done {
+        let mut command = self.place.command(arguments.iter().copied());
+        tokio::task::spawn_blocking(move || finish(&mut command)).await.expect("it ends")
     }
 
     /// Clients come to Telegram; others to the site, with a header that tells their address.
@@ -212,8 +233,8 @@ async fn behind_nginx_as_the_page_shows() {
         eprintln!("skipped: nginx has no module for streams here (libnginx-mod-stream)");
         return;
     }
-    let mut stage = Stage::new().await;
-    let stream = shown("nginx", "stream {").replace("        listen [::]:443;\n", "");
+    let mut stage = Stage::new(BEHIND, "proxy_protocol = \"required\"").await;
+    let stream = shown(BEHIND, "nginx", "stream {").replace("        listen [::]:443;\n", "");
     let stream = stage.adapt(&stream).replace("listen 443;", &format!("listen {};", stage.front));
     let directory = stage.place.path("");
     let text = format!(
@@ -230,12 +251,41 @@ async fn behind_nginx_as_the_page_shows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_haproxy_as_the_page_shows() {
     let Some(haproxy) = program("haproxy") else { return };
-    let mut stage = Stage::new().await;
-    let text = shown("haproxy", "req_ssl_sni").replace("    bind :::443 v6only\n", "");
+    let mut stage = Stage::new(BEHIND, "proxy_protocol = \"required\"").await;
+    let text = shown(BEHIND, "haproxy", "req_ssl_sni").replace("    bind :::443 v6only\n", "");
     let text = stage.adapt(&text).replace("bind :443", &format!("bind {}", stage.front));
     let file = stage.place.write("haproxy.cfg", &text);
     let mut command = Command::new(haproxy);
     command.arg("-D").arg("-f").arg(file).arg("-p").arg(stage.place.path("pid"));
     let _front = Front::start(&stage.place.path(""), &mut command);
     stage.expect_all_served().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_with_an_old_and_a_new_domain_work() {
+    let stage = Stage::new(COVER, "old.example.com").await;
+    for domain in ["new.example.com", "old.example.com"] {
+        assert!(stage.client_at(stage.proxy, KEY, domain).await, "{domain}");
+    }
+    assert!(!stage.client_at(stage.proxy, KEY, "other.example.com").await, "no other name is ours");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_personal_proxy_comes_and_goes() {
+    let stage = Stage::new(PERSONAL, "[sni_secrets]").await;
+    let file = stage.place.path("teleferry.toml");
+    // The page's host is another machine's.
+    let text = fs::read_to_string(&file).expect("there").replace(DOMAIN, "localhost");
+    let text = text.replacen("domain = \"localhost\"", &format!("domain = \"{DOMAIN}\""), 1);
+    fs::write(&file, text).expect("written");
+    let name = "bob.proxy.example.com";
+    let told = stage.run(&["link", "--sni", name, "--config", "teleferry.toml"]).await;
+    let link = told.stdout.lines().find(|line| line.starts_with("tg://")).expect("a link").to_owned();
+    assert!(!stage.works(&link).await, "not yet a customer");
+    for (order, works) in [("add", true), ("remove", false)] {
+        let done = stage.run(&["ctl", "--config", "teleferry.toml", "table", order, "customers", name]).await;
+        assert_eq!(done.code, Some(0), "{done:?}");
+        assert_eq!(stage.works(&link).await, works, "{order}");
+        assert!(!stage.client_at(stage.proxy, KEY, name).await, "the base secret is nobody's");
+    }
 }
