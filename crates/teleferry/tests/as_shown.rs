@@ -219,20 +219,15 @@ fn reserve() -> (socket2::Socket, SocketAddr) {
 fn program(name: &str) -> Option<String> {
     let found =
         ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"].map(|at| format!("{at}/{name}"));
-    let found = found.into_iter().find(|path| Path::new(path).exists());
-    if found.is_none() {
-        eprintln!("skipped: {name} is not installed");
-    }
-    found
+    found.into_iter().find(|path| Path::new(path).exists())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_nginx_as_the_page_shows() {
-    let Some(nginx) = program("nginx") else { return };
-    if !Path::new(MODULE).exists() {
-        eprintln!("skipped: nginx has no module for streams here (libnginx-mod-stream)");
+    let Some(nginx) = program("nginx").filter(|_| Path::new(MODULE).exists()) else {
+        eprintln!("skipped: nginx or its module for streams (libnginx-mod-stream) is not installed");
         return;
-    }
+    };
     let mut stage = Stage::new(BEHIND, "proxy_protocol = \"required\"").await;
     let stream = shown(BEHIND, "nginx", "stream {").replace("        listen [::]:443;\n", "");
     let stream = stage.adapt(&stream).replace("listen 443;", &format!("listen {};", stage.front));
@@ -250,7 +245,10 @@ async fn behind_nginx_as_the_page_shows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_haproxy_as_the_page_shows() {
-    let Some(haproxy) = program("haproxy") else { return };
+    let Some(haproxy) = program("haproxy") else {
+        eprintln!("skipped: HAProxy is not installed");
+        return;
+    };
     let mut stage = Stage::new(BEHIND, "proxy_protocol = \"required\"").await;
     let text = shown(BEHIND, "haproxy", "req_ssl_sni").replace("    bind :::443 v6only\n", "");
     let text = stage.adapt(&text).replace("bind :443", &format!("bind {}", stage.front));

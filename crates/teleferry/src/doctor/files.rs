@@ -23,6 +23,7 @@ pub(super) fn examine(subject: &Subject<'_>, running: &Running) -> Vec<Finding> 
     let mut findings = vec![directory(state_dir)];
     findings.extend(space(state_dir));
     findings.extend(lock(state_dir, running));
+    findings.extend(running.process().and_then(|process| strangers_files(state_dir, process)));
     match &subject.snapshot.log.file {
         Some(file) => findings.push(log(file)),
         None => {
@@ -74,6 +75,27 @@ fn directory(path: &Path) -> Finding {
         );
     }
     Finding::fine(STATE, format!("{shown} can be written"))
+}
+
+/// A trial start as another user leaves files that the service may not touch.
+fn strangers_files(path: &Path, process: i32) -> Option<Finding> {
+    let user = fs::metadata(format!("/proc/{process}")).ok()?.uid();
+    let files = fs::read_dir(path).ok()?.flatten().filter_map(|file| file.metadata().ok());
+    let owners: Vec<u32> = fs::metadata(path).ok().into_iter().chain(files).map(|file| file.uid()).collect();
+    not_its_own(path, user, &owners)
+}
+
+fn not_its_own(path: &Path, user: u32, owners: &[u32]) -> Option<Finding> {
+    let other = owners.iter().find(|owner| **owner != user).filter(|_| user != 0)?;
+    let shown = path.display();
+    Some(Finding::wrong(
+        STATE,
+        format!(
+            "the process runs as the user with number {user}, and something in {shown} belongs to number {other}"
+        ),
+        "what it learns is not kept: replays are forgotten at a restart",
+        &format!("chown -R {user} {shown}"),
+    ))
 }
 
 fn space(path: &Path) -> Option<Finding> {
@@ -157,6 +179,18 @@ mod tests {
         let file = parent.path().join("file");
         fs::write(&file, "").expect("written");
         assert_eq!(directory(&file).level, Level::Mend);
+    }
+
+    #[test]
+    fn files_of_another_user_are_told() {
+        let path = Path::new("/var/lib/teleferry");
+        assert!(not_its_own(path, 990, &[990, 990]).is_none());
+        assert!(not_its_own(path, 0, &[990, 0]).is_none(), "root may do everything");
+        let found = not_its_own(path, 990, &[990, 0]).expect("told");
+        assert!(found.advice.contains("chown -R 990 /var/lib/teleferry"), "{found:?}");
+        let directory = tempfile::tempdir().expect("a directory");
+        let process = i32::try_from(std::process::id()).expect("small");
+        assert!(strangers_files(directory.path(), process).is_none(), "all of it is ours");
     }
 
     #[test]
