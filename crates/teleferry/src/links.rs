@@ -110,6 +110,22 @@ fn places(listener: &Listener, snapshot: &Snapshot) -> Result<BTreeSet<(String, 
     Ok(places)
 }
 
+/// The hosts that stand in links; none where no listener has a TCP address of its own.
+///
+/// # Errors
+/// They cannot be told, in a sentence without a full stop.
+pub(crate) fn hosts(snapshot: &Snapshot) -> Result<BTreeSet<String>, String> {
+    let listeners = snapshot.listeners.iter();
+    let inet = listeners.flat_map(|listener| &listener.addresses).filter_map(|address| match address {
+        ListenAddress::Inet(address) => Some(*address),
+        ListenAddress::Systemd(_) | ListenAddress::Unix(_) => None,
+    });
+    match &snapshot.server.public_host {
+        Some(host) => Ok(BTreeSet::from([host.clone()])),
+        None => inet.map(|address| host_of(address).map(|ip| ip.to_string())).collect(),
+    }
+}
+
 /// The TCP addresses of a listener, with the ports that a running server was given by the system.
 fn inet_addresses(listener: &Listener, snapshot: &Snapshot) -> Result<Vec<SocketAddr>, String> {
     let mut found = Vec::new();

@@ -313,8 +313,7 @@ fn notify(state: &[NotifyState<'_>]) {
 fn within_descriptor_limit(mut snapshot: Snapshot, descriptors: Option<u64>) -> Snapshot {
     let wanted = snapshot.server.max_connections;
     let Some(limit) = descriptors else { return snapshot };
-    let carried = limit.saturating_sub(reserved(&snapshot)) / DESCRIPTORS_PER_CONNECTION;
-    let carried = usize::try_from(carried).unwrap_or(usize::MAX).max(1);
+    let carried = carried_by(&snapshot, limit).max(1);
     if carried < wanted {
         warn!(
             max_connections = carried,
@@ -339,12 +338,10 @@ pub(crate) fn descriptors_for(snapshot: &Snapshot) -> u64 {
     reserved(snapshot) + snapshot.server.max_connections as u64 * DESCRIPTORS_PER_CONNECTION
 }
 
-/// The connections that the descriptor limit carries once it is raised as far as it goes; `None` when the system does not
-/// tell.
-pub(crate) fn carried_connections(snapshot: &Snapshot) -> Option<usize> {
-    let carried =
-        sys::raise_descriptor_limit()?.saturating_sub(reserved(snapshot)) / DESCRIPTORS_PER_CONNECTION;
-    Some(usize::try_from(carried).unwrap_or(usize::MAX))
+/// The connections that so many descriptors carry with these settings.
+pub(crate) fn carried_by(snapshot: &Snapshot, descriptors: u64) -> usize {
+    let carried = descriptors.saturating_sub(reserved(snapshot)) / DESCRIPTORS_PER_CONNECTION;
+    usize::try_from(carried).unwrap_or(usize::MAX)
 }
 
 /// The signals that we know.
