@@ -12,6 +12,7 @@ pub mod demo;
 pub mod doctor;
 mod entropy;
 pub mod gate;
+mod import;
 mod links;
 mod listen;
 pub mod logging;

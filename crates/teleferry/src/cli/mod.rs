@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod generate;
+mod import;
 mod link;
 mod ping;
 mod run;
@@ -53,6 +54,8 @@ enum Command {
     Ping(crate::ping::Args),
     /// Asks the running process how it is, or tells it what to do
     Ctl(ctl::Arguments),
+    /// Reads another proxy's configuration, prints ours, and proves that the links stay the same
+    Import(import::Arguments),
     /// Prints a script that completes this command line in a shell
     Completions(generate::CompletionsArguments),
     /// Prints the manual page
@@ -89,6 +92,7 @@ impl Command {
             Self::Secret(arguments) => secret::run(&arguments, out),
             Self::Ping(arguments) => ping::run(&arguments, out),
             Self::Ctl(arguments) => ctl::run(&arguments, out),
+            Self::Import(arguments) => import::run(&arguments, out),
             Self::Completions(arguments) => generate::run_completions(&arguments, out),
             Self::Man => generate::run_man(out),
         }
