@@ -1,7 +1,7 @@
 //! Moving here from another proxy: its configuration is read as data, and ours is written.
 //!
-//! Every format becomes plain [`value::Value`]s first, with their places; a module for each proxy says what they mean, and fills a
-//! [`draft::Draft`]. Nothing is guessed: what is not known is refused, and what cannot be carried over is listed. The links
+//! Every format becomes plain `Value`s first, with their places; a module for each proxy says what they mean, and fills a
+//! `Draft`. Nothing is guessed: what is not known is refused, and what cannot be carried over is listed. The links
 //! that the old proxy would give are worked out by its own rules and compared with what the new settings take.
 
 mod draft;
