@@ -35,8 +35,9 @@ pub(super) struct Probe(Mutex<Option<(Instant, bool)>>);
 
 /// Whether every worker turns.
 pub(super) fn turns(observer: &Observer) -> Health {
-    let told =
-        |(shard, age): (usize, Duration)| format!("worker {shard} has not gone round for {} s", age.as_secs());
+    let told = |(shard, age): (usize, Duration)| {
+        format!("worker {shard} has not gone round for {} s", age.as_secs())
+    };
     Health::new(observer.stuck().into_iter().map(told).collect())
 }
 

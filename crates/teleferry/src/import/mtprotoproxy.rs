@@ -214,7 +214,7 @@ fn telegram(config: &mut Section<'_>, draft: &mut Draft) -> Option<String> {
             "there is no way to Telegram over another proxy: this one connects to Telegram itself",
         );
     }
-    if !middle.unwrap_or(ad_tag.is_some()) {
+    if !middle.unwrap_or_else(|| ad_tag.is_some()) {
         draft.set_text("telegram", "mode", "direct");
         if let (Some(tag), true) = (tag, ad_tag.is_some()) {
             draft.leave(

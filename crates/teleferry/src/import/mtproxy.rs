@@ -237,7 +237,7 @@ fn mean(options: &[Given<'_>], draft: &mut Draft) {
         .collect();
     let domains: Vec<_> =
         all("domain").filter_map(|one| draft.domain("--domain", one.value, &one.span)).collect();
-    let ad_tag = all("proxy-tag").last().and_then(|one| draft.tag("--proxy-tag", one.value, &one.span));
+    let ad_tag = all("proxy-tag").next_back().and_then(|one| draft.tag("--proxy-tag", one.value, &one.span));
     let ports = ports(all("http-ports"), draft);
     if secrets.is_empty() || ports.is_empty() {
         draft.refuse(
@@ -249,7 +249,7 @@ fn mean(options: &[Given<'_>], draft: &mut Draft) {
     }
     let workers = last_number(all("slaves"), draft).unwrap_or(0);
     let each = last_number(all("max-special-connections"), draft);
-    let ip = match all("address").last() {
+    let ip = match all("address").next_back() {
         Some(one) => (one.value, one.span.clone()),
         None if all("ipv6").next().is_some() => ("::", 0..0),
         None => ("0.0.0.0", 0..0),

@@ -307,7 +307,7 @@ fn cover(section: &mut Section<'_>, domain: Option<&String>, draft: &mut Draft) 
     let header = section
         .take("mask_proxy_protocol")
         .and_then(|value| draft.number("censorship.mask_proxy_protocol", value, 0..=2));
-    let host = host.or(domain.map(String::as_str));
+    let host = host.or_else(|| domain.map(String::as_str));
     match (mask, socket, host, port) {
         (true, Some(path), ..) => draft.set_text("cover", "target", format!("unix:{path}")),
         (true, None, Some(host), Some(port)) => draft.set_text("cover", "target", site(host, port)),
@@ -360,7 +360,7 @@ fn listeners(server: &mut Section<'_>, port: u16, draft: &mut Draft) {
     let tcp = server
         .take("listen_tcp")
         .and_then(|value| draft.flag("server.listen_tcp", value))
-        .unwrap_or(socket.is_none());
+        .unwrap_or_else(|| socket.is_none());
     if let Some(path) = socket {
         let from = from(headers, draft);
         add(format!("unix:{path}"), from, draft);
@@ -376,7 +376,7 @@ fn listeners(server: &mut Section<'_>, port: u16, draft: &mut Draft) {
             let port =
                 one.take("port").map_or(Some(port), |value| draft.port("server.listeners.port", value));
             let headers = one.take("proxy_protocol").or(headers);
-            let announced = one.take("announce").or(one.take("announce_ip"));
+            let announced = [one.take("announce"), one.take("announce_ip")].into_iter().flatten().next();
             if let Some(host) = announced.and_then(|host| draft.text("server.listeners.announce", host)) {
                 draft.remark(
                     "server.listeners.announce",

@@ -9,10 +9,12 @@ use super::value::{Kind, Value};
 
 /// The words of the one command in a file, each a [`Kind::Text`].
 pub(super) fn command_line(text: &str) -> Result<Vec<Value>, Problem> {
-    let spans = if is_unit(text) { unit_command(text)? } else { vec![0..text.len()] };
+    if !is_unit(text) {
+        return split(text, 0..text.len());
+    }
     let mut words = Vec::new();
-    for span in spans {
-        words.extend(split(text, span)?);
+    for line in unit_command(text)? {
+        words.extend(split(text, line)?);
     }
     Ok(words)
 }
