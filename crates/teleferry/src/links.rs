@@ -70,7 +70,7 @@ pub(crate) fn links_of(
 }
 
 /// The secret as a client of this kind is given it; there is always a domain where fake TLS is served.
-fn whole_secret(
+pub(crate) fn whole_secret(
     secret: &NamedSecret,
     protocol: Protocol,
     domain: Option<&HostName>,

@@ -20,6 +20,7 @@ use crate::server::{Server, StartError, worker_count};
 use crate::state::{Listening, Lock, LockError, lock_path};
 use crate::sys;
 use crate::upgrade::{Inheritance, Inherited, Program, UpgradeError};
+use crate::watchdog::Watchdog;
 
 /// Descriptors that each connection may need: its own, and one to Telegram or to the cover site.
 const DESCRIPTORS_PER_CONNECTION: u64 = 2;
@@ -57,6 +58,7 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
         }
         let admin_sockets = admin.as_ref().map(Admin::sockets);
         let _watched = admin.map(Watching::begin);
+        let mut watchdog = Watchdog::begin(server.observer());
         // Most of what ran until now runs never again. Where the system does not tell, memory is a little more.
         let _ = sys::forget_files();
         let mut handed_over = false;
@@ -81,6 +83,8 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
                     if handed_over {
                         // The new process has it, for itself alone.
                         drop(lock.take());
+                        // The new process gives signs of life from now on.
+                        watchdog.take();
                         break;
                     }
                 }

@@ -137,6 +137,8 @@ impl Program {
         let (handover, end) = Handover::pair().map_err(UpgradeError::Sockets)?;
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).env(VARIABLE, "1").stdin(Stdio::from(end));
+        // It names this process; the new one is asked for signs of life as well.
+        command.env_remove("WATCHDOG_PID");
         let started = command.spawn();
         // It holds the other end too: it would keep it open when the new program ends.
         drop(command);

@@ -18,7 +18,7 @@ use super::answer;
 use super::passed_on::{self, Senders, Stop};
 use super::relay::misbehaviour;
 use crate::clock;
-use crate::config::{self, Policy, PolicyKey, Rule};
+use crate::config;
 use crate::cover::Early;
 use crate::entropy;
 use crate::gate::{Claim, ClockWindow, Handshake, Recall};
@@ -91,7 +91,7 @@ impl Door {
         Self {
             ordinary_len: answer::ordinary_len(listener.domain.as_ref(), keys.first()),
             name: listener.domain.clone(),
-            any_name: settings.sni_secrets.salt.is_some() || asks_for_names(listener, &settings.policies),
+            any_name: settings.takes_any_name(listener),
             keys,
             names: listener.secrets.iter().map(|secret| secret.name.clone()).collect(),
             sni_salt: settings.sni_secrets.salt.clone(),
@@ -120,17 +120,6 @@ impl Door {
     fn terms(&self) -> Terms<'_> {
         Terms { keys: &self.keys, protocols: self.protocols, sni_salt: self.sni_salt.as_deref() }
     }
-}
-
-/// Whether a rule of the listener looks at the names that clients ask for.
-fn asks_for_names(listener: &config::Listener, policies: &[Policy]) -> bool {
-    policies
-        .iter()
-        .filter(|policy| policy.listeners.as_ref().is_none_or(|names| names.contains(&listener.name)))
-        .any(|policy| match &policy.rule {
-            Rule::Table { key, .. } => *key == PolicyKey::TlsDomain,
-            Rule::MaxConnections { keys, .. } => keys.contains(&PolicyKey::TlsDomain),
-        })
 }
 
 /// Waits until a connection proves itself or shows that it does not; answers a proven hello that may come in.
