@@ -52,10 +52,14 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
         // The handle lives as long as the process, so that orders can always come.
         let (control, mut orders) = Control::new();
         let admin = Admin::open_with(server.observer(), control.clone(), Bounds::default(), &mut inherited)?;
-        tell_ready(&server, admin.as_ref(), inherited.accepted());
-        if let Some(lock) = &mut lock {
-            lock.sign();
+        // Before the process whose place this one takes says that it is done.
+        lock.iter().for_each(Lock::sign);
+        let before = inherited.accepted();
+        let took_over = before.is_some();
+        if let Some(before) = before {
+            server.open_after(before);
         }
+        tell_ready(&server, admin.as_ref(), took_over);
         let admin_sockets = admin.as_ref().map(Admin::sockets);
         let _watched = admin.map(Watching::begin);
         let mut watchdog = Watchdog::begin(server.observer());
@@ -137,23 +141,25 @@ async fn upgrade(server: &Server, left: &Left<'_>, program: Option<&Program>) ->
     sockets.extend(left.admin.into_iter().flat_map(admin::Sockets::lend));
     sockets.extend(left.lock.and_then(|lock| Some(Inheritance::file(lock.path(), lock.lend().ok()?))));
     // It takes until the new one accepts.
-    let started =
-        tokio::task::spawn_blocking(move || program.take_over(&sockets).map(|child| child.id())).await;
-    let started = started.unwrap_or(Err(UpgradeError::Stopping));
-    match &started {
-        Ok(process) => {
+    let started = tokio::task::spawn_blocking(move || program.take_over(&sockets)).await;
+    match started.unwrap_or(Err(UpgradeError::Stopping)) {
+        Ok((child, heir)) => {
+            let process = child.id();
+            server.hand_on(heir).await;
             info!(process, "the new program accepts connections: this one leaves");
-            notify(&[NotifyState::MainPid(*process)]);
+            notify(&[NotifyState::MainPid(process)]);
             if let Some(admin) = left.admin {
                 admin.leave();
             }
+            Ok(process)
         }
         Err(error) => {
             server.stay();
+            left.lock.iter().for_each(|lock| lock.sign());
             error!("nothing was upgraded: {error}");
+            Err(error)
         }
     }
-    started
 }
 
 /// Why the process could not run.

@@ -112,10 +112,15 @@ impl Inherited {
         self.sockets.extract_if(.., |left| left.opened == wanted).next().map(|left| left.socket)
     }
 
-    /// We accept: the earlier process may leave. Sockets that nobody took are closed. Says whether there is one.
-    pub(crate) fn accepted(self) -> bool {
+    /// Whether an earlier process waits until we can accept.
+    pub(crate) const fn is_awaited(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// We can accept: the earlier process may leave. Sockets that nobody took are closed. Gives the way to it, if there is one.
+    pub(crate) fn accepted(self) -> Option<Handover> {
         // One that is gone does not wait for it either.
-        self.waiting.is_some_and(|handover| handover.say_ready().is_ok())
+        self.waiting.inspect(|handover| drop(handover.say_ready()))
     }
 }
 
@@ -129,11 +134,11 @@ impl Program {
     }
 
     /// Starts what stands at the program's place now, with the same arguments, and gives it the sockets. Blocks until it
-    /// accepts; gives its process.
+    /// can accept; gives its process and the way to it.
     ///
     /// # Errors
     /// It does not come to that; it does not run any more, and nothing has changed.
-    pub(crate) fn take_over(&self, sockets: &[Inheritance]) -> Result<Child, UpgradeError> {
+    pub(crate) fn take_over(&self, sockets: &[Inheritance]) -> Result<(Child, Handover), UpgradeError> {
         let (handover, end) = Handover::pair().map_err(UpgradeError::Sockets)?;
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).env(VARIABLE, "1").stdin(Stdio::from(end));
@@ -144,7 +149,7 @@ impl Program {
         drop(command);
         let mut child = started.map_err(|error| UpgradeError::Start(self.path.clone(), error))?;
         match Self::introduce(&handover, sockets) {
-            Ok(()) => Ok(child),
+            Ok(()) => Ok((child, handover)),
             Err(error) => Err(Self::failure(&mut child, error)),
         }
     }

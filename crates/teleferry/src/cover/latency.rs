@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(drawn.len(), 1000);
         assert!(drawn.iter().all(|time| (micros(200)..=micros(300)).contains(time)));
         // A third of them in each gap: 200, 250, 260, 300.
-        let in_gap = drawn.iter().filter(|time| (micros(250)..micros(260)).contains(time)).count();
+        let in_gap = drawn.iter().filter(|time| (micros(250)..micros(260)).contains(*time)).count();
         assert!((320..=346).contains(&in_gap), "{in_gap}");
     }
 

@@ -38,6 +38,7 @@ pub(crate) async fn accept_loop(shard: Rc<Shard>, socket: ListeningSocket, mut o
             return;
         }
     };
+    shard.opened().await;
     let mut taken = 0_u32;
     loop {
         if taken >= TURN {

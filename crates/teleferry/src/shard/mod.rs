@@ -41,6 +41,8 @@ pub(crate) const SCRATCH: usize = 256 << 10;
 /// How far the server is with stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
+    /// Everything is open, and nobody is taken yet: another process still does.
+    Starting,
     /// Accepting and relaying.
     Running,
     /// No new connections; those that are there may end by themselves.
@@ -131,7 +133,7 @@ impl Stopping {
     /// Resolves once the server does not run any more.
     pub(crate) async fn wait(&mut self) {
         // The sender lives as long as the server; were it gone, stopping is right too.
-        let _ = self.0.wait_for(|phase| *phase != Phase::Running).await;
+        let _ = self.0.wait_for(|phase| *phase > Phase::Running).await;
     }
 }
 
@@ -258,6 +260,12 @@ impl Shard {
     /// The moment when the server stops accepting.
     pub(crate) fn stopping(&self) -> Stopping {
         Stopping(self.phase.clone())
+    }
+
+    /// Returns once connections are to be taken.
+    pub(crate) async fn opened(&self) {
+        // The sender lives as long as the server.
+        let _ = self.phase.clone().wait_for(|phase| *phase != Phase::Starting).await;
     }
 
     /// Closes idle pipes, and gives back memory that was freed; called with every tick.

@@ -137,6 +137,7 @@ impl Drop for Seat<'_> {
 #[cfg(test)]
 mod tests {
     use std::rc::Rc;
+    use std::task::Context;
 
     use futures_util::future::join_all;
     use tokio::task::{LocalSet, spawn_local};
@@ -176,7 +177,8 @@ mod tests {
         let far = clock::now() + Duration::from_secs(3600);
         {
             let mut waiting = std::pin::pin!(punctual.wait_until(far));
-            assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(waiting.as_mut().poll(&mut context).is_pending());
             assert_eq!(punctual.waiting.borrow().len(), 1);
         }
         assert!(punctual.waiting.borrow().is_empty());

@@ -68,10 +68,11 @@ impl Lock {
     }
 
     /// Says whose it is, for others to read.
-    pub(crate) fn sign(&mut self) {
-        let signing = self.file.set_len(0).and_then(|()| self.file.rewind());
+    pub(crate) fn sign(&self) {
+        let mut file = &self.file;
+        let signing = file.set_len(0).and_then(|()| file.rewind());
         // The lock holds without.
-        let _ = signing.and_then(|()| writeln!(self.file, "{}", std::process::id()));
+        let _ = signing.and_then(|()| writeln!(file, "{}", std::process::id()));
     }
 
     /// The same lock once more.
@@ -114,7 +115,7 @@ mod tests {
     fn a_directory_is_one_process_s_until_its_last_copy_of_the_lock_goes() {
         let directory = tempfile::tempdir().expect("a directory");
         let directory = directory.path().join("state");
-        let mut lock = Lock::take(&directory).expect("nobody has it");
+        let lock = Lock::take(&directory).expect("nobody has it");
         lock.sign();
         let taken = || match Lock::take(&directory) {
             Err(LockError::Taken { process, .. }) => process,
