@@ -33,8 +33,8 @@ pub use levels::{Levels, LevelsError};
 pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
 pub use policy::{ListSource, Policy, PolicyKey, Rule, TableSettings};
 pub use problem::Problems;
-pub use role::{Back, BackUrl, Front, Role, RoleKind, Tls};
 pub(crate) use problem::{Problem, place};
+pub use role::{Back, BackUrl, Front, Role, RoleKind, Tls};
 pub(crate) use sections::DEFAULT_SOCKET;
 pub use snapshot::{
     AddressPreference, Admin, Cover, CoverHost, CoverTarget, ErrorFilter, ExternalIp, Handshake, Limits,
