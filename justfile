@@ -58,3 +58,12 @@ probe *arguments="suite":
 probe-long *arguments:
     cargo build --release -p teleferry -p teleferry-probe
     target/release/teleferry-probe suite --long {{ arguments }}
+
+# the Debian package, in target/debian
+deb:
+    packaging/deb/build
+
+# lints and tests what is in packaging (as root it installs the package and purges it again)
+test-packaging:
+    cargo build -p teleferry
+    packaging/test target/debug/teleferry

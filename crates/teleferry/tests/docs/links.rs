@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::page::{Page, pages, root};
 
 /// Pages that others are about to add.
-const AWAITED: [&str; 3] = ["install.md", "split-mode.md", "switching.md"];
+const AWAITED: [&str; 1] = ["split-mode.md"];
 
 /// The targets of the links in a line, `[text](target)`.
 fn targets(line: &str) -> Vec<&str> {
