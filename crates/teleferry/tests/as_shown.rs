@@ -250,7 +250,7 @@ async fn behind_haproxy_as_the_page_shows() {
         return;
     };
     let mut stage = Stage::new(BEHIND, "proxy_protocol = \"required\"").await;
-    let text = shown(BEHIND, "haproxy", "req_ssl_sni").replace("    bind :::443 v6only\n", "");
+    let text = shown(BEHIND, "haproxy", "req.ssl_sni").replace("    bind :::443 v6only\n", "");
     let text = stage.adapt(&text).replace("bind :443", &format!("bind {}", stage.front));
     let file = stage.place.write("haproxy.cfg", &text);
     let mut command = Command::new(haproxy);
