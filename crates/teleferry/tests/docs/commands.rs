@@ -3,7 +3,7 @@
 use clap::error::ErrorKind;
 
 use super::configurations::{configurations, whole};
-use super::page::{Page, pages};
+use super::page::{Block, Page, pages};
 use super::support::Place;
 
 /// A command of ours, as it stands on a page.
@@ -143,6 +143,19 @@ fn a_misspelt_command_would_be_found() {
 /// Commands that need neither a network nor a running process.
 const OFFLINE: [&str; 5] = ["check", "link", "secret", "completions", "man"];
 
+/// The same with what a link needs to know, and with its state in this very place.
+fn complete(mut text: String) -> String {
+    if !text.contains("[server]") {
+        text.insert_str(0, "[server]\n");
+    }
+    for (key, value) in [("state_dir", "state"), ("public_host", "proxy.example")] {
+        if !text.contains(key) {
+            text = text.replace("[server]", &format!("[server]\n{key} = \"{value}\""));
+        }
+    }
+    text
+}
+
 /// Runs what can be run of a page, with its configurations where it says that they are.
 fn run(page: &Page) -> usize {
     let place = Place::new();
@@ -157,15 +170,8 @@ fn run(page: &Page) -> usize {
         // The configuration that the reader has written last, else the page's first; on pages without one any.
         let before = configurations(page).filter(|block| block.line < command.line).last();
         let written = before.or_else(|| configurations(page).next());
-        let text = written.map_or_else(|| super::support::configuration("127.0.0.1:443"), whole);
-        let text = text.replace("[server]", "[server]\nstate_dir = \"state\"");
-        let text = if text.contains("public_host") {
-            text
-        } else if text.contains("[server]") {
-            text.replace("[server]", "[server]\npublic_host = \"proxy.example\"")
-        } else {
-            format!("[server]\npublic_host = \"proxy.example\"\nstate_dir = \"state\"\n{text}")
-        };
+        let nothing = Block { language: String::new(), line: 0, text: String::new() };
+        let text = complete(whole(written.unwrap_or(&nothing)));
         let file = place.write("teleferry.toml", &text);
         let file = file.to_str().expect("UTF-8");
         let mut words: Vec<&str> = command.words[1..].iter().map(String::as_str).collect();

@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::page::{Page, pages, root};
 
-/// Pages that others are about to add.
-const AWAITED: [&str; 1] = ["split-mode.md"];
-
 /// The targets of the links in a line, `[text](target)`.
 fn targets(line: &str) -> Vec<&str> {
     let ends = line.match_indices("](").map(|(at, _)| at + 2);
@@ -41,9 +38,6 @@ fn wrong(page: &Page, target: &str) -> Option<String> {
     let (file, place) = target.split_once('#').map_or((target, None), |(file, place)| (file, Some(place)));
     let path = if file.is_empty() { page.path.clone() } else { below(&page.path, file) };
     if !path.exists() {
-        if path.file_name().is_some_and(|name| AWAITED.iter().any(|awaited| name == *awaited)) {
-            return None;
-        }
         return Some(format!("{target}: there is no such file"));
     }
     let place = place?;
