@@ -186,10 +186,11 @@ impl Session {
                 (Moving::Lingering, _)
                     if self.leg.heard().is_some_and(|heard| alarm.set_since(heard, LINGER)) => {}
                 (Moving::Lingering, _) => return Poll::Ready(CloseReason::proxy(Kind::Drained)),
-                (_, Stage::Asked) if self.leg.heard().is_none() => {
+                (_, Stage::Asked) if self.leg.heard().is_none() && !self.asks_anew() => {
                     self.silent();
                     return Poll::Ready(CloseReason::telegram(Kind::Silent));
                 }
+                (_, Stage::Asked) if self.leg.heard().is_none() => {}
                 _ => alarm.clear(),
             },
         }
@@ -204,6 +205,12 @@ impl Session {
             return Poll::Ready(CloseReason::telegram(Kind::Closed));
         }
         Poll::Pending
+    }
+
+    /// Whether a link went away with the first request, so that the answer time begins anew.
+    fn asks_anew(&self) -> bool {
+        let time = self.connection.shard().settings().telegram.answer_timeout;
+        self.leg.uprooted().is_some_and(|uprooted| self.connection.alarm().set_since(uprooted, time))
     }
 
     /// Tells the front how often the link to Telegram changed.

@@ -23,7 +23,7 @@ use crate::clock;
 use crate::entropy;
 use crate::net::{Held, Peer};
 use crate::observe::{CloseReason, Kind};
-use crate::shard::{Alarm, Expiry, Shard};
+use crate::shard::{Alarm, Expiry, Moment, Shard};
 use crate::trunk::{Ended, FULL, Incoming, Note, Outgoing, Status};
 
 /// How long a new session waits for a back, at most.
@@ -50,6 +50,8 @@ pub(crate) struct RemoteLeg {
     held: Held,
     /// What came for a client that does not take it.
     untaken: Held,
+    /// When it last left a call.
+    uprooted: Option<Moment>,
     /// The client sends nothing more.
     ended: bool,
 }
@@ -115,6 +117,7 @@ impl RemoteLeg {
             kept: Vec::new(),
             held: shard.shared.memory.part(),
             untaken: shard.shared.memory.part(),
+            uprooted: None,
             ended: false,
         });
         std::future::poll_fn(|cx| leg.poll_placed(cx)).await?;
@@ -261,6 +264,11 @@ impl RemoteLeg {
         }
     }
 
+    /// When its call last went away under it, or it left that; what it had asked for there may be lost.
+    pub(crate) const fn uprooted(&self) -> Option<Moment> {
+        self.uprooted
+    }
+
     /// Bytes that are held of a frame that is not whole.
     pub(crate) fn held(&self) -> usize {
         self.collector.held()
@@ -323,6 +331,7 @@ impl RemoteLeg {
         }
         tail.out.say(call::note(&[], &[(field::MOVE, 1)]), true);
         left.counters().moved.add(1);
+        self.uprooted = Some(self.shard.moment());
         self.tail = Some(tail);
         true
     }
@@ -360,6 +369,7 @@ impl RemoteLeg {
         let alarm = self.shard.alarm();
         alarm.set(patience);
         self.place = Place::Between(alarm);
+        self.uprooted = Some(self.shard.moment());
         // Whoever lost its back without a word is closed at once when there is no other.
         (!self.begin() && patience.is_zero()).then_some(CloseReason::telegram(Kind::LinkLost))
     }
@@ -481,10 +491,7 @@ impl Drop for Call {
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call")
-            .field("trunk", &self.trunk)
-            .field("moving", &self.moving)
-            .finish_non_exhaustive()
+        f.debug_struct("Call").field("trunk", &self.trunk).finish_non_exhaustive()
     }
 }
 
