@@ -53,3 +53,8 @@ bench-codec *arguments="--check crates/bench/instructions.json":
 probe *arguments="suite":
     cargo build --release -p teleferry -p teleferry-probe
     target/release/teleferry-probe {{ arguments }}
+
+# the same with nginx's default timers, and the probes that wait ten minutes: half an hour and more
+probe-long *arguments:
+    cargo build --release -p teleferry -p teleferry-probe
+    target/release/teleferry-probe suite --long {{ arguments }}

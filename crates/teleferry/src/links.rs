@@ -70,7 +70,7 @@ pub(crate) fn links_of(
 }
 
 /// The secret as a client of this kind is given it; there is always a domain where fake TLS is served.
-fn whole_secret(
+pub(crate) fn whole_secret(
     secret: &NamedSecret,
     protocol: Protocol,
     domain: Option<&HostName>,
@@ -108,6 +108,22 @@ fn places(listener: &Listener, snapshot: &Snapshot) -> Result<BTreeSet<(String, 
         ));
     }
     Ok(places)
+}
+
+/// The hosts that stand in links; none where no listener has a TCP address of its own.
+///
+/// # Errors
+/// They cannot be told, in a sentence without a full stop.
+pub(crate) fn hosts(snapshot: &Snapshot) -> Result<BTreeSet<String>, String> {
+    let listeners = snapshot.listeners.iter();
+    let inet = listeners.flat_map(|listener| &listener.addresses).filter_map(|address| match address {
+        ListenAddress::Inet(address) => Some(*address),
+        ListenAddress::Systemd(_) | ListenAddress::Unix(_) => None,
+    });
+    match &snapshot.server.public_host {
+        Some(host) => Ok(BTreeSet::from([host.clone()])),
+        None => inet.map(|address| host_of(address).map(|ip| ip.to_string())).collect(),
+    }
 }
 
 /// The TCP addresses of a listener, with the ports that a running server was given by the system.

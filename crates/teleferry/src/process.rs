@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use sd_notify::NotifyState;
@@ -16,16 +17,20 @@ use crate::control::{Control, Order, ReloadError, ReloadReport, Source};
 use crate::logging::Logging;
 use crate::net::PIPES;
 use crate::server::{Server, StartError, worker_count};
-use crate::state::Listening;
+use crate::state::{Listening, Lock, LockError, lock_path};
 use crate::sys;
-use crate::upgrade::{Inherited, Program, UpgradeError};
+use crate::upgrade::{Inheritance, Inherited, Program, UpgradeError};
+use crate::watchdog::Watchdog;
 
 /// Descriptors that each connection may need: its own, and one to Telegram or to the cover site.
 const DESCRIPTORS_PER_CONNECTION: u64 = 2;
-/// Descriptors for everything else: listening sockets, event queues, logs, and those who watch.
+/// Descriptors for everything else: event queues, logs, lists, and those who watch.
 const RESERVED_DESCRIPTORS: u64 = 128 + 2 * admin::CONNECTIONS as u64;
-/// Descriptors that each shard's pipes may take.
-const DESCRIPTORS_PER_SHARD: u64 = 2 * PIPES as u64;
+/// Descriptors that each shard may take: its pipes, and its event queue and timers.
+const DESCRIPTORS_PER_SHARD: u64 = 2 * PIPES as u64 + 8;
+/// Descriptors that each shard needs for an address: its socket, the copy that is lent, and the one that is on its way to
+/// a process that takes this one's place.
+const DESCRIPTORS_PER_ADDRESS: u64 = 3;
 
 /// Runs the server until the process is told to stop, then stops it in order. `source` is where changed settings are read
 /// from.
@@ -41,14 +46,23 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
         let mut signals = Signals::listen().map_err(StartError::Thread)?;
         let program = Program::this();
         let mut inherited = Inherited::receive().map_err(RunError::Inherit)?;
+        let mut lock = lock(&snapshot.server.state_dir, &mut inherited)?;
         let server = Server::start_with(Arc::clone(&snapshot), &mut inherited)?;
         save_addresses(&server);
         // The handle lives as long as the process, so that orders can always come.
         let (control, mut orders) = Control::new();
         let admin = Admin::open_with(server.observer(), control.clone(), Bounds::default(), &mut inherited)?;
-        tell_ready(&server, admin.as_ref(), inherited.accepted());
+        // Before the process whose place this one takes says that it is done.
+        lock.iter().for_each(Lock::sign);
+        let before = inherited.accepted();
+        let took_over = before.is_some();
+        if let Some(before) = before {
+            server.open_after(before);
+        }
+        tell_ready(&server, admin.as_ref(), took_over);
         let admin_sockets = admin.as_ref().map(Admin::sockets);
         let _watched = admin.map(Watching::begin);
+        let mut watchdog = Watchdog::begin(server.observer());
         // Most of what ran until now runs never again. Where the system does not tell, memory is a little more.
         let _ = sys::forget_files();
         let mut handed_over = false;
@@ -66,10 +80,15 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
                     let _ = answer.send(reload(&server, source, logging, descriptors).await);
                 }
                 Told::Order(Order::Upgrade(answer)) => {
-                    let started = upgrade(&server, admin_sockets.as_deref(), program.as_ref().ok()).await;
+                    let left = Left { admin: admin_sockets.as_deref(), lock: lock.as_ref() };
+                    let started = upgrade(&server, &left, program.as_ref().ok()).await;
                     handed_over = started.is_ok();
                     let _ = answer.send(started);
                     if handed_over {
+                        // The new process has it, for itself alone.
+                        drop(lock.take());
+                        // The new process gives signs of life from now on.
+                        watchdog.take();
                         break;
                     }
                 }
@@ -92,35 +111,55 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
     })
 }
 
+/// What the process that takes this one's place gets beside the server's sockets.
+struct Left<'a> {
+    admin: Option<&'a admin::Sockets>,
+    lock: Option<&'a Lock>,
+}
+
+/// Takes the state directory for this process alone. Where nothing can be kept, nothing is in the way.
+fn lock(directory: &Path, inherited: &mut Inherited) -> Result<Option<Lock>, RunError> {
+    if let Some(file) = inherited.take_file(&lock_path(directory)) {
+        return Ok(Some(Lock::adopt(directory, file)));
+    }
+    match Lock::take(directory) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::System(error)) => {
+            warn!(%error, directory = %directory.display(), "the state directory cannot be locked: see that no other process uses it");
+            Ok(None)
+        }
+        Err(taken) => Err(RunError::Locked(taken)),
+    }
+}
+
 /// Has a new program take this one's place; gives its process.
-async fn upgrade(
-    server: &Server,
-    admin: Option<&admin::Sockets>,
-    program: Option<&Program>,
-) -> Result<u32, UpgradeError> {
+async fn upgrade(server: &Server, left: &Left<'_>, program: Option<&Program>) -> Result<u32, UpgradeError> {
     let program = program.cloned().ok_or(UpgradeError::Unknown)?;
     info!("starting the program that takes this one's place");
     let mut sockets = server.lend_sockets().await;
     server.leave();
-    sockets.extend(admin.into_iter().flat_map(admin::Sockets::lend));
+    sockets.extend(left.admin.into_iter().flat_map(admin::Sockets::lend));
+    sockets.extend(left.lock.and_then(|lock| Some(Inheritance::file(lock.path(), lock.lend().ok()?))));
     // It takes until the new one accepts.
-    let started =
-        tokio::task::spawn_blocking(move || program.take_over(&sockets).map(|child| child.id())).await;
-    let started = started.unwrap_or(Err(UpgradeError::Stopping));
-    match &started {
-        Ok(process) => {
+    let started = tokio::task::spawn_blocking(move || program.take_over(&sockets)).await;
+    match started.unwrap_or(Err(UpgradeError::Stopping)) {
+        Ok((child, heir)) => {
+            let process = child.id();
+            server.hand_on(heir).await;
             info!(process, "the new program accepts connections: this one leaves");
-            notify(&[NotifyState::MainPid(*process)]);
-            if let Some(admin) = admin {
+            notify(&[NotifyState::MainPid(process)]);
+            if let Some(admin) = left.admin {
                 admin.leave();
             }
+            Ok(process)
         }
         Err(error) => {
             server.stay();
+            left.lock.iter().for_each(|lock| lock.sign());
             error!("nothing was upgraded: {error}");
+            Err(error)
         }
     }
-    started
 }
 
 /// Why the process could not run.
@@ -131,6 +170,8 @@ pub enum RunError {
     Start(StartError),
     /// Those who watch cannot be served as the settings ask.
     Admin(OpenError),
+    /// Another process has the state directory.
+    Locked(LockError),
     /// The process whose place this one was to take has gone.
     Inherit(io::Error),
 }
@@ -140,6 +181,7 @@ impl fmt::Display for RunError {
         match self {
             Self::Start(error) => error.fmt(f),
             Self::Admin(error) => error.fmt(f),
+            Self::Locked(error) => error.fmt(f),
             Self::Inherit(error) => write!(
                 f,
                 "the sockets of the process whose place this one was to take did not come: {error} (TELEFERRY_HANDOVER is only for a process that is being replaced)"
@@ -281,8 +323,7 @@ fn notify(state: &[NotifyState<'_>]) {
 fn within_descriptor_limit(mut snapshot: Snapshot, descriptors: Option<u64>) -> Snapshot {
     let wanted = snapshot.server.max_connections;
     let Some(limit) = descriptors else { return snapshot };
-    let carried = limit.saturating_sub(reserved(&snapshot)) / DESCRIPTORS_PER_CONNECTION;
-    let carried = usize::try_from(carried).unwrap_or(usize::MAX).max(1);
+    let carried = carried_by(&snapshot, limit).max(1);
     if carried < wanted {
         warn!(
             max_connections = carried,
@@ -297,7 +338,9 @@ fn within_descriptor_limit(mut snapshot: Snapshot, descriptors: Option<u64>) -> 
 
 /// Descriptors for everything but connections.
 fn reserved(snapshot: &Snapshot) -> u64 {
-    RESERVED_DESCRIPTORS + worker_count(snapshot.server.workers) as u64 * DESCRIPTORS_PER_SHARD
+    let addresses: usize = snapshot.listeners.iter().map(|listener| listener.addresses.len()).sum();
+    let per_shard = DESCRIPTORS_PER_SHARD + addresses as u64 * DESCRIPTORS_PER_ADDRESS;
+    RESERVED_DESCRIPTORS + worker_count(snapshot.server.workers) as u64 * per_shard
 }
 
 /// Descriptors that the connections of these settings may need, and everything else.
@@ -305,12 +348,10 @@ pub(crate) fn descriptors_for(snapshot: &Snapshot) -> u64 {
     reserved(snapshot) + snapshot.server.max_connections as u64 * DESCRIPTORS_PER_CONNECTION
 }
 
-/// The connections that the descriptor limit carries once it is raised as far as it goes; `None` when the system does not
-/// tell.
-pub(crate) fn carried_connections(snapshot: &Snapshot) -> Option<usize> {
-    let carried =
-        sys::raise_descriptor_limit()?.saturating_sub(reserved(snapshot)) / DESCRIPTORS_PER_CONNECTION;
-    Some(usize::try_from(carried).unwrap_or(usize::MAX))
+/// The connections that so many descriptors carry with these settings.
+pub(crate) fn carried_by(snapshot: &Snapshot, descriptors: u64) -> usize {
+    let carried = descriptors.saturating_sub(reserved(snapshot)) / DESCRIPTORS_PER_CONNECTION;
+    usize::try_from(carried).unwrap_or(usize::MAX)
 }
 
 /// The signals that we know.

@@ -118,6 +118,9 @@ pub enum LinkState {
     Suspect,
 }
 
+/// A worker that has not gone round for this long hangs; it goes round ten times a second.
+pub(crate) const STUCK: Duration = Duration::from_secs(5);
+
 impl Observer {
     pub(crate) const fn new(watched: Arc<Watched>, phase: watch::Receiver<Phase>) -> Self {
         Self { watched, phase }
@@ -132,6 +135,22 @@ impl Observer {
     /// What is in force.
     pub(crate) fn settings(&self) -> Arc<Settings> {
         self.watched.settings()
+    }
+
+    /// How long ago each shard went round.
+    fn beats(&self) -> Vec<Duration> {
+        let now = clock::now();
+        self.watched.shards.iter().map(|shard| shard.since_beat(now)).collect()
+    }
+
+    /// The workers that hang, and for how long.
+    pub(crate) fn stuck(&self) -> Vec<(usize, Duration)> {
+        self.beats().into_iter().enumerate().filter(|(_, age)| *age > STUCK).collect()
+    }
+
+    /// Whether the server stops, or has stopped.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.phase.borrow() != Phase::Running
     }
 
     /// Reloads are counted here.
@@ -154,7 +173,7 @@ impl Observer {
         Reading {
             uptime,
             started: clock::unix_time().saturating_sub(uptime.as_secs()),
-            running: *self.phase.borrow() == Phase::Running,
+            running: !self.is_stopping(),
             listeners: watched.listeners(),
             dcs: dcs(&watched.shards),
             links: links(&watched.shards),
@@ -170,7 +189,7 @@ impl Observer {
                 spread(&watched.shards, |shard| &shard.messages),
                 spread(&watched.shards, |shard| &shard.answers),
             ],
-            beats: watched.shards.iter().map(|shard| shard.since_beat(now)).collect(),
+            beats: self.beats(),
             since_direct_answer: since_direct_answer(&watched.shards, now),
             reloads: watched.reloads.counts(),
             gate: watched.shared.gate.counts(),

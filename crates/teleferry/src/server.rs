@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, mpsc, watch};
+use tracing::warn;
 
 pub(crate) use settings::{Rules, Settings, Shared};
 
@@ -22,7 +23,7 @@ use crate::control::{ReloadError, ReloadReport};
 use crate::cover;
 use crate::gate::{GateCounts, Tables, Upkeep};
 use crate::identity::Flaw;
-use crate::listen::Registry;
+use crate::listen::{Handover, Registry};
 use crate::observe::{Counts, LinkCounts, Reach, Reloads, ShardCounters, TrunkCounts};
 use crate::reading::{ListenerReading, Observer};
 use crate::shard::{self, Advance as _, Phase, Seat};
@@ -39,6 +40,8 @@ pub struct Server {
     published: Arc<ArcSwap<Published>>,
     registry: Arc<Registry>,
     phase: watch::Sender<Phase>,
+    /// Ends once no shard takes connections any more.
+    accepting: Mutex<mpsc::Receiver<()>>,
     threads: Vec<JoinHandle<()>>,
     watched: Arc<Watched>,
     /// What only a reload touches, and one at a time.
@@ -154,7 +157,9 @@ impl Server {
             Plan::new(&settings::listeners(&snapshot), &[], shards, &mut rebuild.next_address, inherited)?;
         rebuild.addresses = addresses;
         rebuild.feed = uses_middle(&snapshot).then(|| Feed::new(&snapshot));
-        let (phase, receiver) = watch::channel(Phase::Running);
+        let first = if inherited.is_awaited() { Phase::Starting } else { Phase::Running };
+        let (phase, receiver) = watch::channel(first);
+        let (accepting, accepting_ends) = mpsc::channel(1);
         let known = rebuild.feed.as_ref().map(Feed::known);
         let own = rebuild.own(&snapshot, known.clone());
         let site = cover::Site::start(&snapshot, own)?;
@@ -177,6 +182,7 @@ impl Server {
             registry: Arc::clone(&watched.registry),
             watched,
             phase,
+            accepting: Mutex::new(accepting_ends),
             threads: Vec::new(),
             rebuild: Mutex::default(),
             upkeep: None,
@@ -187,7 +193,8 @@ impl Server {
             rebuild.shards.push(sender);
             let counters = Arc::clone(&server.watched.shards[number]);
             let layout = rebuild.layout(&settings, sockets, done.clone());
-            let seat = Seat { number, layout, words, counters };
+            let accepting = accepting.clone();
+            let seat = Seat { number, layout, words, counters, accepting };
             let thread = shard::start(seat, Arc::clone(&server.shared), receiver.clone());
             server.threads.push(thread.map_err(StartError::Thread)?);
         }
@@ -217,6 +224,23 @@ impl Server {
     /// Keeps for the process that takes this one's place what that one has to know, and nothing more from then on.
     pub(crate) fn leave(&self) {
         self.shared.gate.replay.leave();
+    }
+
+    /// Tells the process that takes this one's place who was let in meanwhile, once nobody is taken any more; it takes them from
+    /// then on. Later ones, who are at the door already, are told it as they come in.
+    pub(crate) async fn hand_on(&self, heir: Handover) {
+        self.phase.advance(Phase::Draining);
+        // Nothing is ever sent.
+        let _ = self.accepting.lock().await.recv().await;
+        self.shared.gate.replay.hand_on(heir);
+    }
+
+    /// Hears from the process whose place this one takes who was let in there; then takes connections.
+    pub(crate) fn open_after(&self, before: Handover) {
+        if let Err(error) = self.shared.gate.replay.inherit(before) {
+            warn!(%error, "the process before does not tell whom it let in last");
+        }
+        self.phase.advance(Phase::Running);
     }
 
     /// No process took this one's place after all.

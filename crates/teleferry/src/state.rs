@@ -1,5 +1,7 @@
 //! The state directory: what is kept from one start to the next.
 
+mod lock;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -10,6 +12,8 @@ use teleferry_proto::secret::{HostName, SecretKey};
 
 use crate::config::{self, ListenAddress};
 use crate::entropy;
+pub use lock::LockError;
+pub(crate) use lock::{Lock, lock_path};
 
 /// Where state is kept when nobody says: what systemd gives a service, a system directory for root, else a directory of
 /// the user's own. `variable` reads the environment.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const VARIABLE: &str = "TELEFERRY_HANDOVER";
 /// How long a new program may take until it accepts.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A listening socket with the address that the settings gave it and the one it has.
+/// A listening socket with the address that the settings gave it and the one it has, or another open file.
 #[derive(Debug)]
 pub(crate) struct Inheritance {
     configured: String,
@@ -54,6 +54,12 @@ pub enum UpgradeError {
 impl Inheritance {
     pub(crate) fn new(configured: &ListenAddress, opened: &ListenAddress, socket: OwnedFd) -> Self {
         Self { configured: configured.to_string(), opened: opened.to_string(), socket }
+    }
+
+    /// What a process needs beside sockets, by its place in the file system.
+    pub(crate) fn file(path: &Path, file: OwnedFd) -> Self {
+        let name = format!("file:{}", path.display());
+        Self { configured: name.clone(), opened: name, socket: file }
     }
 
     fn name(&self) -> String {
@@ -100,10 +106,21 @@ impl Inherited {
         self.sockets.extract_if(.., |socket| socket.opened == opened).map(|socket| socket.socket).collect()
     }
 
-    /// We accept: the earlier process may leave. Sockets that nobody took are closed. Says whether there is one.
-    pub(crate) fn accepted(self) -> bool {
+    /// The open file that stands there; `None` when none was left.
+    pub(crate) fn take_file(&mut self, path: &Path) -> Option<OwnedFd> {
+        let wanted = format!("file:{}", path.display());
+        self.sockets.extract_if(.., |left| left.opened == wanted).next().map(|left| left.socket)
+    }
+
+    /// Whether an earlier process waits until we can accept.
+    pub(crate) const fn is_awaited(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// We can accept: the earlier process may leave. Sockets that nobody took are closed. Gives the way to it, if there is one.
+    pub(crate) fn accepted(self) -> Option<Handover> {
         // One that is gone does not wait for it either.
-        self.waiting.is_some_and(|handover| handover.say_ready().is_ok())
+        self.waiting.inspect(|handover| drop(handover.say_ready()))
     }
 }
 
@@ -117,20 +134,22 @@ impl Program {
     }
 
     /// Starts what stands at the program's place now, with the same arguments, and gives it the sockets. Blocks until it
-    /// accepts; gives its process.
+    /// can accept; gives its process and the way to it.
     ///
     /// # Errors
     /// It does not come to that; it does not run any more, and nothing has changed.
-    pub(crate) fn take_over(&self, sockets: &[Inheritance]) -> Result<Child, UpgradeError> {
+    pub(crate) fn take_over(&self, sockets: &[Inheritance]) -> Result<(Child, Handover), UpgradeError> {
         let (handover, end) = Handover::pair().map_err(UpgradeError::Sockets)?;
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).env(VARIABLE, "1").stdin(Stdio::from(end));
+        // It names this process; the new one is asked for signs of life as well.
+        command.env_remove("WATCHDOG_PID");
         let started = command.spawn();
         // It holds the other end too: it would keep it open when the new program ends.
         drop(command);
         let mut child = started.map_err(|error| UpgradeError::Start(self.path.clone(), error))?;
         match Self::introduce(&handover, sockets) {
-            Ok(()) => Ok(child),
+            Ok(()) => Ok((child, handover)),
             Err(error) => Err(Self::failure(&mut child, error)),
         }
     }

@@ -146,6 +146,26 @@ fn without_a_file_there_is_nothing_to_reload() {
     assert_eq!(running.stop(), Some(0));
 }
 
+/// systemd ends a service that gives no sign of life within the time that it sets.
+#[test]
+fn systemd_is_given_signs_of_life() {
+    let place = Place::new();
+    let socket = UnixDatagram::bind(place.path("notify")).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_secs(20))).expect("an option");
+    place.write("teleferry.toml", &configuration("127.0.0.1:0"));
+    let mut command = place.command(ARGUMENTS);
+    command.env("NOTIFY_SOCKET", place.path("notify")).env("WATCHDOG_USEC", "300000");
+    let (running, _) = Running::start_command(command);
+    let mut told = Vec::new();
+    while told.iter().filter(|message: &&String| message.contains("WATCHDOG=1")).count() < 3 {
+        let mut message = [0; 512];
+        let len = socket.recv(&mut message).expect("a message");
+        told.push(String::from_utf8_lossy(&message[..len]).into_owned());
+    }
+    assert!(told.iter().any(|message| message.starts_with("READY=1")), "{told:?}");
+    assert_eq!(running.stop(), Some(0));
+}
+
 /// systemd waits with whoever asked for the reload until it is told that it is over, whatever came of it.
 #[test]
 fn systemd_is_told_of_the_reload_and_its_end() {

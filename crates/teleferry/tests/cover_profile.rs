@@ -16,7 +16,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use teleferry::config::{CoverHost, CoverTarget};
 use teleferry_proto::fake_tls::greeting::{Shape, greet};
 use teleferry_proto::fake_tls::profile::{Observation, observe};
-use teleferry_sim::client::Protocol;
+use teleferry_sim::client::{Opening, Options, Protocol};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -143,4 +143,44 @@ async fn f_24_a_loop_through_a_relay_is_noticed() {
     // A client is none of the site's.
     let mut client = proxy.client(Protocol::FakeTls).await;
     soon(client.echo(vec![1; 100])).await.expect("echo");
+}
+
+/// A client's answer takes as long as the site's, as far as visitors' answers showed: its time tells nobody which is which.
+#[tokio::test]
+async fn a_client_is_answered_no_sooner_than_a_visitor() {
+    const SLOW: Duration = Duration::from_millis(50);
+    let telegram = telegram();
+    // Somebody who answers hellos with as much as a flight has, and takes its time.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has room");
+    let site = listener.local_addr().expect("address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut hello = vec![0; 4096];
+                stream.read(&mut hello).await?;
+                tokio::time::sleep(SLOW).await;
+                stream.write_all(&[22; 200]).await
+            });
+        }
+    });
+    let mut snapshot = settings(&telegram);
+    snapshot.cover.target =
+        Some(CoverTarget::HostPort(CoverHost { host: site.ip().to_string(), port: site.port() }));
+    snapshot.cover.latency = true;
+    let proxy = Proxy::start(snapshot);
+    let asked = async |key| {
+        let opening = Opening::new(&Options::new(Protocol::FakeTls, Some(key)));
+        let mut stream = TcpStream::connect(proxy.address).await.expect("connect");
+        let sent = teleferry::clock::now();
+        stream.write_all(opening.first_bytes()).await.expect("sent");
+        soon(stream.read_exact(&mut [0; 1])).await.expect("an answer");
+        sent.elapsed()
+    };
+    for _ in 0..3 {
+        assert!(asked(common::wrong_key()).await >= SLOW);
+    }
+    for _ in 0..5 {
+        let took = asked(key()).await;
+        assert!(took >= SLOW - Duration::from_millis(1), "{took:?}");
+    }
 }

@@ -390,3 +390,39 @@ async fn a_15_a_21_no_word_of_ours_with_or_without_a_site() {
         assert!(proxy.counts().clients.is_empty());
     }
 }
+
+/// With several sites only the name in the hello tells where a visitor goes. As at other servers that look at names, nobody
+/// is called before it is known.
+#[tokio::test]
+async fn half_a_hello_is_at_none_of_several_sites() {
+    let telegram = telegram();
+    let script = |text: &[u8]| vec![Act::AwaitEnd, Act::Send(text.to_vec()), Act::HalfClose];
+    let (one, two) = (site(script(b"one")).await, site(script(b"two")).await);
+    let mut snapshot = settings(&telegram);
+    snapshot.listeners[0].protocols = Protocols::TLS;
+    snapshot.cover.target = Some(CoverTarget::Sni(vec![
+        host("127.0.0.1", one.address().port()),
+        host("localhost", two.address().port()),
+    ]));
+    let proxy = Proxy::start(snapshot);
+    let mut options = Options::new(Protocol::FakeTls, Some(common::wrong_key()));
+    "localhost".clone_into(&mut options.domain);
+    let bytes = Opening::new(&options).first_bytes().to_vec();
+    let mut stream = connect(proxy.address).await;
+    stream.write_all(&bytes[..400]).await.expect("sent");
+    // So long that a single site would have been called: that of these, who come later one after the other, is.
+    let other = site(vec![Act::AwaitEnd, Act::HalfClose]).await;
+    let waiting = covered(&telegram, &other);
+    for visits in 1..=2 {
+        let _silent = connect(waiting.address).await;
+        soon(other.wait_until(|seen| seen.len() == visits)).await;
+    }
+    assert!(one.visits().is_empty() && two.visits().is_empty());
+    stream.write_all(&bytes[400..]).await.expect("sent");
+    stream.shutdown().await.expect("FIN");
+    let mut answer = Vec::new();
+    soon(stream.read_to_end(&mut answer)).await.expect("an orderly end");
+    assert_eq!(answer, b"two");
+    assert_eq!(soon(two.ended(0)).await.received, bytes);
+    assert!(one.visits().is_empty());
+}

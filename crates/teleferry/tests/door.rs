@@ -182,6 +182,50 @@ async fn kinds_of_client_that_are_not_served_are_strangers() {
     strangers(&proxy, &[(Stranger::NotTls, 3)]).await;
 }
 
+/// What comes on a connection until it ends in order.
+async fn rest(client: Client) -> Vec<u8> {
+    let (mut bytes, mut stream) = (Vec::new(), client.into_stream().expect("both halves"));
+    soon(stream.read_to_end(&mut bytes)).await.expect("an orderly end");
+    bytes
+}
+
+/// As every server of TLS 1.3 ends a connection on which it cannot decrypt a record.
+fn is_alert(bytes: &[u8]) -> bool {
+    bytes.len() == 24 && bytes.starts_with(&[23, 3, 3, 0, 19])
+}
+
+/// Who plays with a client's hello and cannot go on sees what a server says to that: an encrypted alert and an end; and to
+/// an alert in the clear, an end alone.
+#[tokio::test]
+async fn records_that_no_client_sends_are_answered_by_an_alert() {
+    let telegram = telegram();
+    let proxy = Proxy::start(settings(&telegram));
+    let garbage = |len: u16| {
+        let mut record = vec![23, 3, 3];
+        record.extend(len.to_be_bytes());
+        record.resize(5 + usize::from(len), 0x5a);
+        record
+    };
+    for (bytes, has_alert) in [
+        (garbage(200), true),
+        ([&[20, 3, 3, 0, 1, 1], garbage(69).as_slice()].concat(), true),
+        ([20, 3, 3, 0, 1, 1].repeat(40), true),
+        (vec![20, 3, 3, 0, 1, 2], true),
+        (vec![23, 3, 3, 0x41, 1], true),
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), true),
+        (Opening::new(&Options::new(Protocol::FakeTls, Some(key()))).first_bytes().to_vec(), true),
+        (vec![21, 3, 3, 0, 2, 1, 0], false),
+    ] {
+        let opening = Opening::new(&Options::new(Protocol::FakeTls, Some(key())));
+        let mut stream = connect(&proxy).await;
+        stream.write_all(opening.first_bytes()).await.expect("sent");
+        let mut client = soon(opening.finish(stream)).await.expect("the hello is proven");
+        soon(client.sender.send_raw(&bytes)).await.expect("sent");
+        let rest = rest(client).await;
+        assert!(if has_alert { is_alert(&rest) } else { rest.is_empty() }, "{:?}: {rest:?}", &bytes[..5]);
+    }
+}
+
 /// F-23: behind a proven hello only the padded framing is legal, and only the hello's own secret.
 #[tokio::test]
 async fn f_23_another_framing_behind_a_hello_is_refused_and_counted() {
@@ -202,7 +246,7 @@ async fn f_23_another_framing_behind_a_hello_is_refused_and_counted() {
         let mut record = vec![23, 3, 3, 0, 64];
         record.extend(header.first_bytes());
         soon(client.sender.send_raw(&record)).await.expect("sent");
-        soon(client.receiver.expect_end()).await.expect("an orderly end, and nothing before it");
+        assert!(is_alert(&rest(client).await));
     }
     let counts = proxy.closed(&[("client:header_tag", 3)]).await;
     assert!(counts.clients.is_empty());

@@ -189,3 +189,39 @@ async fn log_levels_are_shown_and_changed() {
     assert_eq!(told(&["reload"]).code, Some(0));
     assert_eq!(told(&["log"]).stdout, "info\n", "a reload says what the file says");
 }
+
+/// A state directory is one process's: another one refuses to start, and takes it when the first has gone. In an upgrade it
+/// goes on to the new process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_directory_is_one_process_s() {
+    let (place, telegram) = (Place::new(), telegram());
+    let mut running = Running::start(&place, &telegram);
+    let refused = |process: Pid| {
+        let done = tokio::task::block_in_place(|| place.run(["run"].into_iter().chain(CONFIG)));
+        assert_eq!(done.code, Some(1), "{done:?}");
+        let expected = format!("another process ({}) keeps its state in", process.as_raw_nonzero());
+        assert!(done.stderr.contains(&expected), "{done:?}");
+    };
+    refused(running.now);
+    tokio::task::block_in_place(|| running.upgrade(&place));
+    let left = tokio::task::block_in_place(|| running.first.wait().expect("ended"));
+    assert_eq!(left.code(), Some(0));
+    refused(running.now);
+    soon(connect(running.address).await.echo(vec![1; 64])).await.expect("it serves");
+    kill_process(running.now, Signal::KILL).expect("it runs");
+    // Its successor finds the directory free as soon as the system has cleaned up.
+    let mut again = tokio::task::block_in_place(|| {
+        loop {
+            let mut command = place.command(["run"].into_iter().chain(CONFIG));
+            let mut child = command.stderr(Stdio::piped()).spawn().expect("started");
+            let mut lines =
+                BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+            if lines.any(|line| line.contains("ready: main")) {
+                break child;
+            }
+            child.wait().expect("ended");
+        }
+    });
+    again.kill().expect("it runs");
+    again.wait().expect("ended");
+}

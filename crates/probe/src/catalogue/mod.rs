@@ -3,6 +3,7 @@
 mod bytes;
 mod crowds;
 mod hellos;
+mod hijacks;
 mod http2;
 mod records;
 mod secrets;
@@ -58,6 +59,8 @@ pub(crate) enum Plan {
     One(Script),
     /// A client of the proxy first, then one connection.
     After(Prelude, Script),
+    /// A client's hello; when it is answered the script, and what comes from then on.
+    Behind(Greeting, Script),
     /// Many connections, begun at this distance from each other.
     Crowd(Vec<Script>, Duration),
 }
@@ -112,7 +115,8 @@ fn browser() -> Tls {
 
 /// Every probe, in the order of its number.
 pub(crate) fn all() -> Vec<Probe> {
-    let lists = [bytes::LIST, records::LIST, hellos::LIST, secrets::LIST, visits::LIST, crowds::LIST];
+    let lists =
+        [bytes::LIST, records::LIST, hellos::LIST, secrets::LIST, visits::LIST, crowds::LIST, hijacks::LIST];
     let mut all = lists.concat();
     all.sort_by_key(|probe| probe.name);
     all

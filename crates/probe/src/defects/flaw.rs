@@ -39,10 +39,12 @@ pub(super) enum Flaw {
     ChangesOneByte,
     /// Sends the site's first record cut off from its second by an empty one.
     InsertsRecord,
+    /// Says nothing where the site says an alert behind its flight.
+    SwallowsAlert,
 }
 
 impl Flaw {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::None,
         Self::OwnAlert,
         Self::EarlyFin,
@@ -60,6 +62,7 @@ impl Flaw {
         Self::AddsOneByte,
         Self::ChangesOneByte,
         Self::InsertsRecord,
+        Self::SwallowsAlert,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -81,6 +84,7 @@ impl Flaw {
             Self::AddsOneByte => "adds one byte",
             Self::ChangesOneByte => "changes one byte",
             Self::InsertsRecord => "inserts an empty record",
+            Self::SwallowsAlert => "swallows an alert behind a flight",
         }
     }
 

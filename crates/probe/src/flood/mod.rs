@@ -76,7 +76,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let phases = runtime.block_on(async {
         let telegram = Telegram::start(&telegram::Options::default())?;
-        let settings = Settings { key: key.clone(), cover: site.address, data_centre: telegram.address(2) };
+        let patience = Timers::LONG.header;
+        let data_centre = telegram.address(2);
+        let settings = Settings { key: key.clone(), cover: site.address, patience, data_centre };
         let proxy = Proxy::start(&arguments.proxy, &settings)?;
         let watched = Watched {
             process: proxy.process(),

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) key: SecretKey,
     /// The cover site.
     pub(crate) cover: SocketAddr,
+    /// How long the cover site waits for a client's next words: so does the proxy.
+    pub(crate) patience: Duration,
     /// Where data centre 2 is. Probes need none: an address that answers to nobody.
     pub(crate) data_centre: SocketAddr,
 }
@@ -110,11 +112,12 @@ fn configuration(settings: &Settings) -> String {
     };
     format!(
         "{}{}[telegram]\nmode = \"direct\"\nip_lookup = []\ndc = {{ \"2\" = [\"{}\"] }}\n\
-         [cover]\ntarget = \"{}\"\n[server]\ndrain = \"1s\"\n",
+         [cover]\ntarget = \"{}\"\n[handshake]\ntimeout = \"{}s\"\n[server]\ndrain = \"1s\"\n",
         listener("open"),
         listener("ruled"),
         settings.data_centre,
-        settings.cover
+        settings.cover,
+        settings.patience.as_secs()
     )
 }
 

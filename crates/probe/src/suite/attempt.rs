@@ -16,6 +16,9 @@ use crate::script::{Script, Step};
 use crate::stage::{Nginx, Proxy};
 use crate::visitor::{Visitor, visit};
 
+/// A flight that has begun is over by then.
+const FLIGHT: Duration = Duration::from_millis(300);
+
 /// Who is probed.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
@@ -73,6 +76,17 @@ pub(crate) async fn attempt(
                 observe(address, script, kit, site).await
             });
             try_join_all(visits).await
+        }
+        Plan::Behind(hello, script) => {
+            let prelude = Prelude { hello: hello.clone(), source: script.source, then: Then::Hold };
+            let mut client = take_in(address, &prelude, kit, site, target).await?;
+            // A site's flight is longer than a proxy's answer; what comes behind either is looked at.
+            client.play(&Step::Pause(FLIGHT)).await?;
+            client.forget();
+            for step in &script.steps {
+                client.play(step).await?;
+            }
+            Ok(vec![Observation::of(&client.watch(kit.timers.window()).await)])
         }
         Plan::After(prelude, script) => {
             let client = take_in(address, prelude, kit, site, target).await?;

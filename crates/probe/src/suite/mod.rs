@@ -73,7 +73,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Data centres are not asked: clients of probes never come so far.
 fn start_proxy(program: &Path, kit: &Kit, site: &Nginx) -> Result<Proxy> {
     let nowhere = ([192, 0, 2, 1], 443).into();
-    Proxy::start(program, &Settings { key: kit.key.clone(), cover: site.address, data_centre: nowhere })
+    let (key, patience) = (kit.key.clone(), kit.timers.header);
+    Proxy::start(program, &Settings { key, cover: site.address, patience, data_centre: nowhere })
 }
 
 fn wanted(only: &str, long: bool) -> Vec<Probe> {

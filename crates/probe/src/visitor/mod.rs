@@ -132,6 +132,12 @@ impl Visitor {
         &self.wire.kept
     }
 
+    /// Looks only at what comes from now on.
+    pub(crate) fn forget(&mut self) {
+        (self.wire, self.content, self.first_byte) = Default::default();
+        self.opened = clock::now();
+    }
+
     /// Does one thing.
     pub(crate) async fn play(&mut self, step: &Step) -> Result<()> {
         match step {

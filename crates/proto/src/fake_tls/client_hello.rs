@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use super::{RANDOM_LEN, around_random, digest, extension};
+use super::{RANDOM_LEN, around_random, digest, extension, group};
 use crate::reader::Reader;
 use crate::secret::SecretKey;
 
@@ -210,6 +210,8 @@ pub struct ClientHello<'a> {
     server_name: Option<Range<usize>>,
     /// The entries of the key_share extension.
     key_shares: Option<Range<usize>>,
+    /// It offers to go on with an earlier session.
+    resumes: bool,
 }
 
 impl<'a> ClientHello<'a> {
@@ -227,19 +229,23 @@ impl<'a> ClientHello<'a> {
         if !fields.is_empty() {
             return None;
         }
-        let (mut server_name, mut key_shares) = (None, None);
+        let (mut server_name, mut key_shares, mut resumes) = (None, None, false);
         while !extensions.is_empty() {
             let (kind, data) = (extensions.u16()?, extensions.vec16()?);
             let (slot, content) = match kind {
                 extension::SERVER_NAME => (&mut server_name, host_name(data)?),
                 extension::KEY_SHARE => (&mut key_shares, key_share_list(data)?),
+                extension::PRE_SHARED_KEY => {
+                    resumes = true;
+                    continue;
+                }
                 _ => continue,
             };
             if slot.replace(place(content)?).is_some() {
                 return None;
             }
         }
-        Some(Self { session_id, cipher_suites, server_name, key_shares, record })
+        Some(Self { session_id, cipher_suites, server_name, key_shares, resumes, record })
     }
 
     /// The random field, 32 bytes: the digest.
@@ -279,6 +285,13 @@ impl<'a> ClientHello<'a> {
             }
         }
         None
+    }
+
+    /// Whether a server can answer it at once and has to do everything for it, as for the hellos of Telegram's apps: it has
+    /// a key for X25519, and no earlier session that would go on.
+    #[must_use]
+    pub fn begins_anew(&self) -> bool {
+        !self.resumes && self.key_share(group::X25519).is_some()
     }
 
     fn slice(&self, range: &Range<usize>) -> &[u8] {

@@ -29,6 +29,7 @@ mod group {
 /// Extensions that are looked at or sent.
 mod extension {
     pub(super) const SERVER_NAME: u16 = 0x0000;
+    pub(super) const PRE_SHARED_KEY: u16 = 0x0029;
     pub(super) const SUPPORTED_VERSIONS: u16 = 0x002b;
     pub(super) const KEY_SHARE: u16 = 0x0033;
 }

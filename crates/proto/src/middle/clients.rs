@@ -121,7 +121,10 @@ impl Conn {
     }
 
     /// What stands before this message on the wire.
-    pub(super) fn head(&self, message: &[u8], quick_ack: bool) -> Head {
-        self.head.before(message, quick_ack)
+    pub(super) fn head(&self, message: [&[u8]; 2], quick_ack: bool) -> Head {
+        // Only its beginning counts, and that it is not all zero when it is shorter.
+        let mut beginning = [u8::MAX; 8];
+        beginning.iter_mut().zip(message.into_iter().flatten()).for_each(|(to, byte)| *to = *byte);
+        self.head.before(&beginning, quick_ack)
     }
 }

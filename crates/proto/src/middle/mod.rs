@@ -153,6 +153,17 @@ impl Middle {
         Some(self.sender.transmit()).filter(|bytes| !bytes.is_empty())
     }
 
+    /// Bytes that the next [`poll_transmit`](Self::poll_transmit) has to encrypt.
+    #[must_use]
+    pub const fn unsealed(&self) -> usize {
+        self.sender.unsealed()
+    }
+
+    /// Encrypts what both links are to transmit; together that costs as much as for the longer one alone.
+    pub fn seal_with(&mut self, other: &mut Self) {
+        self.sender.seal_with(&mut other.sender);
+    }
+
     /// The first `len` bytes of the last [`poll_transmit`](Self::poll_transmit) are written.
     pub fn transmitted(&mut self, len: usize) {
         self.sender.transmitted(len);
@@ -174,17 +185,33 @@ impl Middle {
         message: &[u8],
         quick_ack: bool,
     ) -> Result<(), SendError> {
+        self.send_pieces(now, conn, [message, &[]], quick_ack)
+    }
+
+    /// As [`send`](Self::send), for a message that stands in two places.
+    ///
+    /// # Errors
+    /// It was not taken; the link is as before.
+    pub fn send_pieces(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        message: [&[u8]; 2],
+        quick_ack: bool,
+    ) -> Result<(), SendError> {
         if !self.is_ready() {
             return Err(SendError::NotReady);
         }
         let client = self.clients.get(conn).ok_or(SendError::UnknownConn)?;
-        if message.is_empty() || !message.len().is_multiple_of(4) || message.len() > MAX_MESSAGE {
+        let [first, last] = message;
+        let len = first.len().saturating_add(last.len());
+        if len == 0 || !len.is_multiple_of(4) || len > MAX_MESSAGE {
             return Err(SendError::Length);
         }
         self.watch.asked(now, conn, client.asked(now));
         let head = client.head(message, quick_ack);
-        let content = Content::Message { conn, len: message.len() as u32, quick_ack };
-        self.sender.push(&[head.as_ref(), message], content);
+        let content = Content::Message { conn, len: len as u32, quick_ack };
+        self.sender.push(&[head.as_ref(), first, last], content);
         Ok(())
     }
 

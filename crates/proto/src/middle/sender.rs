@@ -189,14 +189,33 @@ impl Sender {
         self.queue.iter().filter_map(message).collect()
     }
 
+    /// Bytes that were appended and are not ready to go out yet.
+    pub(super) const fn unsealed(&self) -> usize {
+        self.out.len().saturating_sub(self.sealed)
+    }
+
+    /// Makes what was appended to both ready to go out, which costs less than for each by itself.
+    pub(super) fn seal_with(&mut self, other: &mut Self) {
+        if let (Some(own), Some(others)) = (self.padded(), other.padded()) {
+            CbcStream::encrypt_two(own, others);
+            (self.sealed, other.sealed) = (self.out.len(), other.out.len());
+        }
+    }
+
     /// Makes what was appended ready to go out.
     fn seal(&mut self) {
-        self.most = self.most.max(self.out.len());
-        if let Some(cipher) = &mut self.cipher {
-            full::pad(&mut self.out, self.sealed);
-            cipher.encrypt(self.out.get_mut(self.sealed..).unwrap_or_default());
+        if let Some((cipher, data)) = self.padded() {
+            cipher.encrypt(data);
         }
         self.sealed = self.out.len();
+    }
+
+    /// What was appended, in whole blocks, and its cipher; `None` while frames go out in the open.
+    fn padded(&mut self) -> Option<(&mut CbcStream, &mut [u8])> {
+        self.most = self.most.max(self.out.len());
+        let cipher = self.cipher.as_mut()?;
+        full::pad(&mut self.out, self.sealed);
+        Some((cipher, self.out.get_mut(self.sealed..).unwrap_or_default()))
     }
 
     /// Moves out what is written, when it is much; but nothing of a frame that is only partly written, as it may have to

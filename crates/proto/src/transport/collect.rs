@@ -18,8 +18,9 @@ pub struct Collector {
 /// One message of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Collected<'a> {
-    /// The message, without what is known to be padding.
-    pub message: &'a [u8],
+    /// The message, without what is known to be padding: two pieces, one behind the other. What was kept of it is in the
+    /// first, and what stands in the input is not copied.
+    pub message: [&'a [u8]; 2],
     /// The client wants a quick ack.
     pub quick_ack: bool,
 }
@@ -37,28 +38,31 @@ impl Collector {
     /// # Errors
     /// An illegal length. The stream cannot be read any further.
     pub fn next<'a, 'r: 'a>(&'a mut self, rest: &mut &'r [u8]) -> Result<Option<Collected<'a>>, FrameError> {
-        Ok(self.next_whole(rest)?.and_then(|(header, frame)| collected(&header, frame)))
+        Ok(self.next_whole(rest)?.and_then(|(header, [frame, last])| collected(&header, frame, last)))
     }
 
-    /// The same as the frame that the message came in.
+    /// The same as the frame that the message came in, in two pieces.
     ///
     /// # Errors
     /// An illegal length. The stream cannot be read any further.
-    pub fn next_frame<'a, 'r: 'a>(&'a mut self, rest: &mut &'r [u8]) -> Result<Option<&'a [u8]>, FrameError> {
+    pub fn next_frame<'a, 'r: 'a>(
+        &'a mut self,
+        rest: &mut &'r [u8],
+    ) -> Result<Option<[&'a [u8]; 2]>, FrameError> {
         Ok(self.next_whole(rest)?.map(|(_, frame)| frame))
     }
 
     fn next_whole<'a, 'r: 'a>(
         &'a mut self,
         rest: &mut &'r [u8],
-    ) -> Result<Option<(FrameHeader, &'a [u8])>, FrameError> {
+    ) -> Result<Option<(FrameHeader, [&'a [u8]; 2])>, FrameError> {
         self.forget();
         if self.partial.is_empty() {
             if let Some(header) = client_header(self.framing, rest)?
                 && let Some((frame, behind)) = rest.split_at_checked(whole(&header))
             {
                 *rest = behind;
-                return Ok(Some((header, frame)));
+                return Ok(Some((header, [frame, &[]])));
             }
             self.partial.extend_from_slice(rest);
             *rest = &[];
@@ -72,11 +76,13 @@ impl Collector {
             }
         };
         let missing = whole(&header).saturating_sub(self.partial.len());
-        if !self.take(rest, missing) {
+        let Some((last, behind)) = rest.split_at_checked(missing) else {
+            self.take(rest, missing);
             return Ok(None);
-        }
+        };
+        *rest = behind;
         self.done = true;
-        Ok(Some((header, &self.partial)))
+        Ok(Some((header, [&self.partial, last])))
     }
 
     /// Bytes that are kept of a frame that is not whole.
@@ -109,10 +115,13 @@ fn whole(header: &FrameHeader) -> usize {
     usize::from(header.header_len).saturating_add(header.body_len as usize)
 }
 
-fn collected<'a>(header: &FrameHeader, frame: &'a [u8]) -> Option<Collected<'a>> {
+/// The message of a frame that goes on in `last`.
+fn collected<'a>(header: &FrameHeader, frame: &'a [u8], last: &'a [u8]) -> Option<Collected<'a>> {
     let (_, body) = frame.split_at_checked(header.header_len.into())?;
-    let message = body.get(..header.message_len() as usize)?;
-    Some(Collected { message, quick_ack: header.quick_ack })
+    let len = header.message_len() as usize;
+    let first = body.get(..len).unwrap_or(body);
+    let last = last.get(..len.saturating_sub(first.len()))?;
+    Some(Collected { message: [first, last], quick_ack: header.quick_ack })
 }
 
 #[cfg(test)]
@@ -127,7 +136,7 @@ mod tests {
         let mut all = Vec::new();
         for mut piece in pieces.iter().copied() {
             while let Some(Collected { message, quick_ack }) = collector.next(&mut piece).expect("legal") {
-                all.push((message.to_vec(), quick_ack));
+                all.push((message.concat(), quick_ack));
             }
             assert!(piece.is_empty(), "all is used");
         }
@@ -151,7 +160,7 @@ mod tests {
             }
             let (mut collector, mut frames, mut all) = (Collector::new(framing), Vec::new(), wire.as_slice());
             while let Some(frame) = collector.next_frame(&mut all).expect("legal") {
-                frames.extend_from_slice(frame);
+                frames.extend(frame.concat());
             }
             prop_assert_eq!(&frames, &wire);
             let (mut pieces, mut rest) = (Vec::new(), wire.as_slice());
@@ -173,7 +182,8 @@ mod tests {
         let (mut first, mut second) = wire.split_at(60_000);
         assert_eq!(collector.next(&mut first), Ok(None));
         assert_eq!(collector.held(), 60_000);
-        assert!(collector.next(&mut second).expect("legal").is_some());
+        let message = collector.next(&mut second).expect("legal").expect("whole").message;
+        assert_eq!(message.map(<[u8]>::len), [60_000 - 4, 40_004], "the rest is where it was");
         collector.forget();
         assert_eq!((collector.held(), collector.partial.capacity()), (0, 0));
     }

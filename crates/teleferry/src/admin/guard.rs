@@ -1,9 +1,11 @@
 //! Who may ask for what, and how much may be sent.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -26,6 +28,13 @@ pub(super) enum Origin {
 
 /// Lets a request in, or says why not.
 pub(super) async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+    if access.origin == Origin::Loopback && !names_this_machine(&request) {
+        return Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "this is asked for by an address or as localhost, so that no page of a stranger's name can read it in a browser here",
+        )
+        .into_response();
+    }
     if access.needs_token(&request)
         && let Some(refused) = access.refuse(&request)
     {
@@ -39,6 +48,20 @@ pub(super) async fn guard(State(access): State<Arc<Access>>, request: Request, n
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Whether a request asks for an address or for localhost. A web site whose name leads to this machine could otherwise have
+/// its visitors' browsers read what is here (DNS rebinding). Browsers always tell the name.
+fn names_this_machine(request: &Request) -> bool {
+    let told = request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("?"));
+    let asked = request.uri().authority().map(Authority::as_str);
+    told.chain(asked).all(|host| {
+        let Ok(authority) = host.parse::<Authority>() else { return false };
+        let name = authority.host();
+        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        bare.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
+    })
 }
 
 impl Access {

@@ -11,8 +11,6 @@ use crate::clock;
 use crate::net::dial;
 use crate::reading::Observer;
 
-/// A worker that has not gone round for this long hangs; it goes round ten times a second.
-pub(super) const STUCK: Duration = Duration::from_secs(5);
 /// An answer from a data centre counts for this long.
 const RECENT: Duration = Duration::from_secs(60);
 /// So does a probe.
@@ -37,13 +35,10 @@ pub(super) struct Probe(Mutex<Option<(Instant, bool)>>);
 
 /// Whether every worker turns.
 pub(super) fn turns(observer: &Observer) -> Health {
-    let beats = observer.read().beats;
-    let stuck = beats.iter().enumerate().filter(|(_, age)| **age > STUCK);
-    Health::new(
-        stuck
-            .map(|(shard, age)| format!("worker {shard} has not gone round for {} s", age.as_secs()))
-            .collect(),
-    )
+    let told = |(shard, age): (usize, Duration)| {
+        format!("worker {shard} has not gone round for {} s", age.as_secs())
+    };
+    Health::new(observer.stuck().into_iter().map(told).collect())
 }
 
 /// Whether a client that comes now can be served.

@@ -5,6 +5,7 @@
 //! the first request but two listening sockets and the samples of the last day.
 
 mod api;
+mod client;
 mod guard;
 mod health;
 mod history;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub use api::{LogLevels, Reloaded, Upgraded, description};
+pub(crate) use client::{Answer, CallError, Question, call};
 pub use health::Health;
 pub use history::Sample;
 pub use open::OpenError;

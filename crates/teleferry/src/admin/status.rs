@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::health::STUCK;
 use crate::config::Mode;
 use crate::observe::TrunkCounts;
 use crate::reading::{DcReading, LinkReading, ListenerReading, Observer, Reading};
@@ -180,7 +179,7 @@ fn verdict(reading: &Reading, mode: Mode) -> (State, String) {
     if !reading.running {
         return (State::Stopping, format!("Stopping, {clients}"));
     }
-    if reading.beats.iter().any(|age| *age > STUCK) {
+    if reading.beats.iter().any(|age| *age > crate::reading::STUCK) {
         return (State::Troubled, format!("A worker hangs, {clients}"));
     }
     if reading.ready_links() > 0 {

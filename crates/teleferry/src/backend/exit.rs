@@ -29,14 +29,26 @@ pub(crate) enum Exit {
 pub(crate) struct Gone;
 
 impl Exit {
-    /// Sends a piece of the stream, which may be written over. What is not taken waits, and the task of `cx` is woken once
-    /// more is. Says how many bytes the client's socket took.
-    pub(crate) fn deliver(&mut self, cx: &mut Context<'_>, piece: &mut [u8]) -> Result<usize, Gone> {
+    /// Encrypts the next bytes of the stream in place, if that is done here.
+    pub(crate) fn encrypt(&mut self, bytes: &mut [u8]) {
+        if let Self::Client { cipher, .. } = self {
+            cipher.apply(bytes);
+        }
+    }
+
+    /// The same on their way to `to`.
+    pub(crate) fn encrypt_to(&mut self, bytes: &[u8], to: &mut [u8]) {
         match self {
-            Self::Client { side, cipher } => {
-                cipher.apply(piece);
-                side.borrow_mut().send(cx, piece).map_err(|_| Gone)
-            }
+            Self::Client { cipher, .. } => cipher.apply_to(bytes, to),
+            Self::Call(_) => to[..bytes.len()].copy_from_slice(bytes),
+        }
+    }
+
+    /// Sends a piece of the stream, encrypted if that is done here. What is not taken waits, and the task of `cx` is woken once
+    /// more is. Says how many bytes the client's socket took.
+    pub(crate) fn deliver(&self, cx: &mut Context<'_>, piece: &[u8]) -> Result<usize, Gone> {
+        match self {
+            Self::Client { side, .. } => side.borrow_mut().send(cx, piece).map_err(|_| Gone),
             Self::Call(call) => {
                 let mut bytes = Vec::with_capacity(HEADROOM + piece.len() + PADDING_ROOM);
                 bytes.resize(HEADROOM, 0);

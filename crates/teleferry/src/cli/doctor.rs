@@ -6,8 +6,8 @@ use clap::Args;
 use tokio::runtime::Builder;
 
 use super::failure::Failure;
-use super::settings::{Absent, Flags};
-use crate::doctor;
+use super::settings::{Absent, Flags, NO_COVER};
+use crate::doctor::{self, Subject};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -21,9 +21,14 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     let settings = arguments.flags.settings(Absent::Refuse)?;
+    let subject = Subject {
+        snapshot: &settings.snapshot,
+        warnings: settings.warnings.iter().filter(|warning| *warning != NO_COVER).cloned().collect(),
+        file: arguments.flags.file(),
+    };
     let runtime =
         Builder::new_current_thread().enable_all().build().map_err(|error| Failure::Run(error.into()))?;
-    let report = runtime.block_on(doctor::examine(&settings.snapshot));
+    let report = runtime.block_on(doctor::examine(&subject));
     // The resolver may still be busy with a name, and cannot be interrupted.
     runtime.shutdown_background();
     if arguments.json {

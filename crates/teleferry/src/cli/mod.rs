@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod generate;
+mod import;
 mod link;
 mod ping;
 mod run;
@@ -56,6 +57,8 @@ enum Command {
     Ctl(ctl::Arguments),
     /// Makes the certificates of fronts and backs, and takes them back
     Certs(certs::Arguments),
+    /// Reads another proxy's configuration, prints ours, and proves that the links stay the same
+    Import(import::Arguments),
     /// Prints a script that completes this command line in a shell
     Completions(generate::CompletionsArguments),
     /// Prints the manual page
@@ -93,6 +96,7 @@ impl Command {
             Self::Ping(arguments) => ping::run(&arguments, out),
             Self::Ctl(arguments) => ctl::run(&arguments, out),
             Self::Certs(arguments) => certs::run(&arguments, out),
+            Self::Import(arguments) => import::run(&arguments, out),
             Self::Completions(arguments) => generate::run_completions(&arguments, out),
             Self::Man => generate::run_man(out),
         }

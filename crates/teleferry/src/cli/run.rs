@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 impl Source for Flags {
     /// What was given at the start still wins over the file.
     fn read(&self) -> Result<Snapshot, ReloadError> {
-        if !self.name_a_file() {
+        if self.file().is_none() {
             return Err(ReloadError::NoFile);
         }
         let settings = self.settings(Absent::Refuse).map_err(|failure| match failure {

@@ -50,6 +50,9 @@ pub(super) struct Flags {
     state_dir: Option<PathBuf>,
 }
 
+/// Told of settings without a cover site.
+pub(super) const NO_COVER: &str = "there is no cover site: whoever is not a client gets no answer for up to five minutes and is closed then, which tells a probe that this is no web server (set `cover.target` in a configuration file)";
+
 /// The settings, and what is worth saying about them.
 #[derive(Debug)]
 pub(super) struct Settings {
@@ -68,9 +71,9 @@ pub(super) enum Absent {
 }
 
 impl Flags {
-    /// Whether the settings come from a file.
-    pub(super) const fn name_a_file(&self) -> bool {
-        self.config.is_some()
+    /// The file that the settings come from.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 
     /// Finds the settings.
@@ -92,9 +95,7 @@ impl Flags {
             None => without_file(flags, variables, &default_state_dir, absent)?,
         };
         if settings.snapshot.cover.target.is_none() && !settings.snapshot.listeners.is_empty() {
-            settings.warnings.push(
-                "there is no cover site: whoever is not a client gets no answer for up to five minutes and is closed then, which tells a probe that this is no web server (set `cover.target` in a configuration file)".to_owned(),
-            );
+            settings.warnings.push(NO_COVER.to_owned());
         }
         settings.warnings.extend(tags_without_use(&settings.snapshot));
         let now = i64::try_from(clock::unix_time()).unwrap_or(i64::MAX);

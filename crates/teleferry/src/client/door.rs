@@ -3,11 +3,11 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use teleferry_proto::accept::{Inner, InnerError, Protocols, ProvenHello, Stranger, Terms, Verdict};
 use teleferry_proto::cipher::CtrStream;
-use teleferry_proto::fake_tls::record;
+use teleferry_proto::fake_tls::record::{self, RecordError};
 use teleferry_proto::obfuscated::{Accepted, HEADER_LEN, Header};
 use teleferry_proto::secret::{HostName, SecretKey};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
@@ -18,8 +18,9 @@ use super::answer;
 use super::passed_on::{self, Senders, Stop};
 use super::relay::misbehaviour;
 use crate::clock;
-use crate::config::{self, Policy, PolicyKey, Rule};
+use crate::config;
 use crate::cover::Early;
+use crate::entropy;
 use crate::gate::{Claim, ClockWindow, Handshake, Recall};
 use crate::net::{Peer, Stream};
 use crate::observe::{CloseReason, Kind, Stage};
@@ -90,7 +91,7 @@ impl Door {
         Self {
             ordinary_len: answer::ordinary_len(listener.domain.as_ref(), keys.first()),
             name: listener.domain.clone(),
-            any_name: settings.sni_secrets.salt.is_some() || asks_for_names(listener, &settings.policies),
+            any_name: settings.takes_any_name(listener),
             keys,
             names: listener.secrets.iter().map(|secret| secret.name.clone()).collect(),
             sni_salt: settings.sni_secrets.salt.clone(),
@@ -110,7 +111,7 @@ impl Door {
     }
 
     /// Whether clients ask for this name, in whatever case.
-    fn has_name(&self, asked: Option<&[u8]>) -> bool {
+    pub(crate) fn has_name(&self, asked: Option<&[u8]>) -> bool {
         let is_asked =
             |name: &HostName| asked.is_some_and(|asked| name.as_str().as_bytes().eq_ignore_ascii_case(asked));
         self.any_name || self.name.as_ref().is_none_or(is_asked)
@@ -119,17 +120,6 @@ impl Door {
     fn terms(&self) -> Terms<'_> {
         Terms { keys: &self.keys, protocols: self.protocols, sni_salt: self.sni_salt.as_deref() }
     }
-}
-
-/// Whether a rule of the listener looks at the names that clients ask for.
-fn asks_for_names(listener: &config::Listener, policies: &[Policy]) -> bool {
-    policies
-        .iter()
-        .filter(|policy| policy.listeners.as_ref().is_none_or(|names| names.contains(&listener.name)))
-        .any(|policy| match &policy.rule {
-            Rule::Table { key, .. } => *key == PolicyKey::TlsDomain,
-            Rule::MaxConnections { keys, .. } => keys.contains(&PolicyKey::TlsDomain),
-        })
 }
 
 /// Waits until a connection proves itself or shows that it does not; answers a proven hello that may come in.
@@ -204,6 +194,8 @@ enum Entry {
 
 /// A hello that may come in, and what to say to it.
 struct Admitted {
+    /// When it may be answered; `None`: at once.
+    due: Option<Instant>,
     /// What proves it, and encrypts the stream behind it.
     key: SecretKey,
     hello_len: usize,
@@ -222,7 +214,7 @@ async fn judge(
 ) -> Entry {
     let timeout = connection.shard().settings().handshake.timeout;
     let alarm = connection.alarm();
-    if connection.shard().cover().exists() {
+    if connection.shard().cover().is_one() {
         alarm.set(HESITATION.min(timeout));
     }
     loop {
@@ -270,7 +262,10 @@ async fn prove(
             Verdict::Hello(proven) => {
                 return match admission::of_hello(connection, door, policy, &proven) {
                     Err(reason) => Entry::Stranger(reason),
-                    Ok(claims) => admit(connection, door, proven, claims),
+                    Ok(claims) => {
+                        let due = early.answer_at(connection, &proven.hello, clock::now());
+                        admit(connection, door, proven, claims, due)
+                    }
                 };
             }
         }
@@ -289,32 +284,51 @@ async fn prove(
 }
 
 /// A hello may come in: what is to be said to it.
-fn admit(connection: &Connection, door: &Door, proven: ProvenHello<'_>, claims: Vec<Claim>) -> Entry {
+fn admit(
+    connection: &Connection,
+    door: &Door,
+    proven: ProvenHello<'_>,
+    claims: Vec<Claim>,
+    due: Option<Instant>,
+) -> Entry {
     match answer::make(connection, door.name.as_ref(), door.ordinary_len, &proven) {
         None => Entry::Ended(CloseReason::proxy(Kind::Fault)),
         Some(answer) => {
-            Entry::Hello(Admitted { key: proven.key, hello_len: proven.wire_len, answer, claims })
+            Entry::Hello(Admitted { due, key: proven.key, hello_len: proven.wire_len, answer, claims })
         }
     }
 }
 
-/// Sends the answer in one write, then waits for the header inside TLS records.
+/// Sends the answer in one write when it is due, then waits for the header inside TLS records.
 async fn answered(
     connection: &Connection,
     stream: &mut Stream,
     entry: Admitted,
     mut behind: Vec<u8>,
 ) -> Result<Box<Client>, CloseReason> {
-    let Admitted { key, answer, claims, .. } = entry;
+    let Admitted { due, key, answer, claims, .. } = entry;
+    if let Some(due) = due {
+        connection.shard().punctual().wait_until(due).await;
+    }
     let reset = |_| CloseReason::client(Kind::Reset);
     stream.write_all(&answer).await.map_err(reset)?;
     drop(answer);
     let mut inner = Inner::new();
     loop {
-        if let Some((accepted, early)) = inner.receive(&mut behind, &key).map_err(refused)? {
+        let received = match inner.receive(&mut behind, &key) {
+            Ok(received) => received,
+            Err(error) => {
+                if error != InnerError::Record(RecordError::Alert) {
+                    say_alert(stream).await;
+                }
+                return Err(refused(error));
+            }
+        };
+        if let Some((accepted, early)) = received {
             // Whoever says this hello knows the secret, and says a header only once.
             let recall = connection.shard().shared.gate.replay.header(inner.replay_key(&key));
             if recall != Recall::New {
+                say_alert(stream).await;
                 return Err(CloseReason::client(Kind::Replay));
             }
             let early = behind.get(early).unwrap_or_default().to_vec();
@@ -327,6 +341,19 @@ async fn answered(
             return Err(CloseReason::client(Kind::Closed));
         }
     }
+}
+
+/// Says what a server says to a record that it cannot decrypt: an alert, encrypted, which is as long as this and random to
+/// everybody. Only somebody who plays with another's hello gets it.
+async fn say_alert(stream: &mut Stream) {
+    /// Level, description, the type of the content, and the tag.
+    const LEN: usize = 2 + 1 + 16;
+    let mut alert = [0; record::HEADER_LEN + LEN];
+    let (header, content) = alert.split_at_mut(record::HEADER_LEN);
+    header.copy_from_slice(&record::header(LEN));
+    entropy::fill(content);
+    // Whoever is gone has no use for it.
+    let _ = stream.write_all(&alert).await;
 }
 
 fn refused(error: InnerError) -> CloseReason {

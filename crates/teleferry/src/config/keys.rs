@@ -225,6 +225,12 @@ pub const SECTIONS: &[Section] = &[
                 Value::Default("\"auto\""),
                 "auto: the site is asked now and then how it answers clients, and the answers that they get from here are like its own as far as they can be. off: they are those of an ordinary server.",
             ),
+            key(
+                "latency",
+                "auto or off",
+                Value::Default("\"auto\""),
+                "auto: a client's handshake is answered as late as the site answers a visitor's (a second at most), so that its time tells nobody which of them it was. off: at once, which is sooner by two round trips to the site.",
+            ),
         ],
     },
     Section {

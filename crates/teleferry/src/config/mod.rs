@@ -33,6 +33,7 @@ pub use levels::{Levels, LevelsError};
 pub use listen::DEFAULT_NAME as DEFAULT_LISTENER;
 pub use policy::{ListSource, Policy, PolicyKey, Rule, TableSettings};
 pub use problem::Problems;
+pub(crate) use problem::{Problem, place};
 pub use role::{Back, BackUrl, Front, Role, RoleKind, Tls};
 pub(crate) use sections::DEFAULT_SOCKET;
 pub use snapshot::{
@@ -42,7 +43,6 @@ pub use snapshot::{
 };
 pub use value::{Wrong, ad_tag, domain, listen_address, mode, protocol, secret_key};
 
-use problem::Problem;
 use table::Table;
 
 /// What the command line says; it wins over the file. No `Debug`: an ad tag is not shown.
@@ -112,11 +112,19 @@ pub fn without_file(overrides: &Overrides, default_state_dir: &Path) -> Result<S
     source.understand(overrides, default_state_dir).map_err(ConfigError::Wrong)
 }
 
+/// What a file of this name and text would mean.
+///
+/// # Errors
+/// Something in it is wrong.
+pub(crate) fn understand(name: &str, text: &str, default_state_dir: &Path) -> Result<Snapshot, Problems> {
+    let source = Source { name: Some(name.to_owned()), text, directory: Path::new("") };
+    source.understand(&Overrides::default(), default_state_dir)
+}
+
 /// What a file of this text would mean.
 #[cfg(test)]
 pub(crate) fn for_tests(text: &str) -> Snapshot {
-    let source = Source { name: Some("test.toml".into()), text, directory: Path::new("") };
-    source.understand(&Overrides::default(), Path::new("/dev/null/nowhere")).expect("valid")
+    understand("test.toml", text, Path::new("/dev/null/nowhere")).expect("valid")
 }
 
 /// A text and where it comes from.

@@ -18,11 +18,11 @@ pub struct Problems {
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// Where it stands, in bytes from the file's beginning; `None` when it stands nowhere.
-    pub(super) span: Option<Range<usize>>,
+    pub(crate) span: Option<Range<usize>>,
     /// The key and what is wrong with it, in one sentence without a full stop.
-    pub(super) title: String,
+    pub(crate) title: String,
     /// A few words at the place itself.
     pub(super) label: Option<String>,
     /// What to do.
@@ -30,16 +30,16 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(span: Option<Range<usize>>, title: impl Into<String>) -> Self {
+    pub(crate) fn new(span: Option<Range<usize>>, title: impl Into<String>) -> Self {
         Self { span, title: title.into(), label: None, help: None }
     }
 
-    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+    pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
@@ -47,7 +47,7 @@ impl Problem {
 
 impl Problems {
     /// `secrets` are the places in `text` that must not be shown.
-    pub(super) fn new(
+    pub(crate) fn new(
         file: Option<String>,
         text: &str,
         secrets: &[Range<usize>],
@@ -87,9 +87,7 @@ impl Problems {
 
     /// `line:column:` of a byte, both from 1; the column counts characters.
     fn place(&self, offset: usize) -> String {
-        let before = self.text.get(..offset).unwrap_or(&self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let (line, column) = place(&self.text, offset);
         format!("{line}:{column}:")
     }
 
@@ -111,6 +109,13 @@ impl Problems {
         }
         vec![group]
     }
+}
+
+/// Line and column of a byte, both from 1; the column counts characters.
+pub(crate) fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    (line, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
 }
 
 impl fmt::Display for Problems {

@@ -175,6 +175,9 @@ pub(super) fn cover(table: &Table<'_>, listeners: &[Listener], problems: &mut Ve
         learn: table
             .text("profile", problems, |text| value::one_of(text, &[("auto", true), ("off", false)]))
             .or(true),
+        latency: table
+            .text("latency", problems, |text| value::one_of(text, &[("auto", true), ("off", false)]))
+            .or(true),
     }
 }
 

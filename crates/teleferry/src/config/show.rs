@@ -140,7 +140,7 @@ fn show_server(server: &Server) -> Shown {
 }
 
 fn show_cover(cover: &Cover) -> Shown {
-    let Cover { target, connect_timeout, proxy_protocol, learn } = cover;
+    let Cover { target, connect_timeout, proxy_protocol, learn, latency } = cover;
     let version = match proxy_protocol {
         None => "off",
         Some(Version::V1) => "v1",
@@ -155,6 +155,7 @@ fn show_cover(cover: &Cover) -> Shown {
         .quoted("connect_timeout", show_duration(*connect_timeout))
         .quoted("proxy_protocol", version)
         .quoted("profile", if *learn { "auto" } else { "off" })
+        .quoted("latency", if *latency { "auto" } else { "off" })
 }
 
 fn show_admin(admin: &Admin) -> Shown {

@@ -13,7 +13,7 @@ use teleferry_proto::rpc::AdTag;
 use teleferry_proto::secret::{HostName, SecretKey};
 
 use super::levels::Levels;
-use super::policy::{Policy, TableSettings};
+use super::policy::{Policy, PolicyKey, Rule, TableSettings};
 use super::role::Role;
 
 /// One complete, valid set of settings. It never changes: new settings are a new snapshot.
@@ -214,6 +214,8 @@ pub struct Cover {
     pub proxy_protocol: Option<Version>,
     /// Whether answers to clients take after the site's, which is asked for that now and then.
     pub learn: bool,
+    /// Whether answers to clients take as long as the site's.
+    pub latency: bool,
 }
 
 /// Where the cover site is.
@@ -340,6 +342,25 @@ pub enum LogFormat {
 impl Admin {
     /// Nothing is open.
     pub const OFF: Self = Self { socket: None, http: None, token_file: None, seed_metric_names: false };
+}
+
+impl Snapshot {
+    /// The rules that count for a listener.
+    pub(crate) fn policies_for<'a>(&'a self, listener: &'a Listener) -> impl Iterator<Item = &'a Policy> {
+        let counts =
+            |policy: &&Policy| policy.listeners.as_ref().is_none_or(|names| names.contains(&listener.name));
+        self.policies.iter().filter(counts)
+    }
+
+    /// Whether fake-TLS clients of a listener may name other hosts than its domain: where names are what tells clients
+    /// apart, because secrets or rules go by them.
+    pub(crate) fn takes_any_name(&self, listener: &Listener) -> bool {
+        self.sni_secrets.salt.is_some()
+            || self.policies_for(listener).any(|policy| match &policy.rule {
+                Rule::Table { key, .. } => *key == PolicyKey::TlsDomain,
+                Rule::MaxConnections { keys, .. } => keys.contains(&PolicyKey::TlsDomain),
+            })
+    }
 }
 
 impl Protocols {

@@ -4,12 +4,19 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
+
+use teleferry_proto::fake_tls::client_hello::ClientHello;
 
 use super::call::Call;
 use super::site::{Visitor, Wanted};
 use crate::client::Connection;
+use crate::clock;
+use crate::entropy;
 use crate::net::Stream;
 use crate::observe::{CloseReason, Kind};
+
+type Calling = Pin<Box<dyn Future<Output = io::Result<Call>>>>;
 
 /// A call to the cover site that was made before there was a verdict. It is given the connection's bytes once they have
 /// been judged, and the connection gets nothing of it: as soon as the site says something, it is a visit.
@@ -21,7 +28,8 @@ enum State {
     /// Not called.
     #[default]
     Idle,
-    Calling(Pin<Box<dyn Future<Output = io::Result<Call>>>>),
+    /// Since then.
+    Calling(Calling, Instant),
     /// Connected; this many of the first bytes are on their way there.
     Connected(Call, usize),
     /// It cannot be reached. A client may come in all the same.
@@ -32,16 +40,16 @@ enum State {
 pub(super) enum Progress {
     /// Nothing that is of use.
     None,
-    Calling(Pin<Box<dyn Future<Output = io::Result<Call>>>>),
+    Calling(Calling),
     /// Connected, with this many of the first bytes on their way there.
     Connected(Call, usize),
 }
 
 impl Early {
-    /// Calls the site, unless there is none or it was called before; says whether it did.
+    /// Calls the site, unless there is none, or more than one, or it was called before; says whether it did.
     pub(crate) fn call(&mut self, connection: &Connection, stream: &Stream) -> bool {
         let site = connection.shard().cover();
-        if !site.exists() || !matches!(self.0, State::Idle) {
+        if !site.is_one() || !matches!(self.0, State::Idle) {
             return false;
         }
         let visitor = Visitor::new(connection, stream);
@@ -50,14 +58,15 @@ impl Early {
             self.0 = State::Failed;
             return true;
         }
-        self.0 = State::Calling(Box::pin(async move { site.receive(Wanted::default(), visitor).await }));
+        let calling = Box::pin(async move { site.receive(Wanted::default(), visitor).await });
+        self.0 = State::Calling(calling, clock::now());
         true
     }
 
     /// Goes on with the call, and sends what the site has not got of `first_bytes`. Ready once the site has said something,
     /// or ended.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, first_bytes: &[u8]) -> Poll<()> {
-        if let State::Calling(calling) = &mut self.0
+        if let State::Calling(calling, _) = &mut self.0
             && let Poll::Ready(called) = calling.as_mut().poll(cx)
         {
             self.0 = called.map_or(State::Failed, |call| State::Connected(call, 0));
@@ -69,6 +78,39 @@ impl Early {
             return Poll::Ready(());
         }
         call.stream.poll_read_ready(cx).map(drop)
+    }
+
+    /// Whether a hello that is whole now finds the site called; `None`: the call is under way.
+    pub(super) const fn has_called(&self) -> Option<bool> {
+        match self.0 {
+            State::Idle | State::Failed => Some(false),
+            State::Connected(..) => Some(true),
+            State::Calling(..) => None,
+        }
+    }
+
+    /// When a client is answered whose hello was proven at this moment: as soon as the site would have answered it. `None`:
+    /// nobody knows when that is.
+    pub(crate) fn answer_at(
+        &self,
+        connection: &Connection,
+        hello: &ClientHello<'_>,
+        proven: Instant,
+    ) -> Option<Instant> {
+        if !connection.shard().settings().cover.latency {
+            return None;
+        }
+        let site = connection.shard().cover();
+        let draw = |called| {
+            let question = site.places().question(hello, called);
+            site.places().latencies().draw(question, u32::from_le_bytes(entropy::array()))
+        };
+        match &self.0 {
+            State::Connected(..) => Some(proven + draw(true)?),
+            // The site has the hello once it has the call, which began earlier.
+            State::Calling(_, since) => Some((*since + draw(false)?).max(proven + draw(true)?)),
+            State::Idle | State::Failed => Some(proven + draw(false)?),
+        }
     }
 
     /// The connection has ended: so that the site learns of it as it would without us.
@@ -83,7 +125,7 @@ impl Early {
         match self.0 {
             State::Idle | State::Failed => Progress::None,
             _ if wanted != Wanted::default() => Progress::None,
-            State::Calling(calling) => Progress::Calling(calling),
+            State::Calling(calling, _) => Progress::Calling(calling),
             State::Connected(call, passed_on) => Progress::Connected(call, passed_on),
         }
     }
@@ -93,7 +135,7 @@ impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Idle => "Idle",
-            Self::Calling(_) => "Calling",
+            Self::Calling(..) => "Calling",
             Self::Connected(..) => "Connected",
             Self::Failed => "Failed",
         })

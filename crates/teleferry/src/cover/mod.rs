@@ -6,6 +6,7 @@ mod call;
 mod early;
 mod farewell;
 mod keeper;
+mod latency;
 mod learn;
 mod own;
 mod site;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use teleferry_proto::fake_tls::client_hello::{self, ClientHello, Scan};
+use teleferry_proto::fake_tls::profile::Group;
+use teleferry_proto::fake_tls::server_hello::Offer;
 use teleferry_proto::haproxy::{Ends, Version, encode};
 use teleferry_proto::secret::HostName;
 use tokio::net::UnixStream;
@@ -15,6 +17,7 @@ use tokio::time::timeout;
 
 use super::call::{Call, Calls};
 use super::keeper::{self, Named};
+use super::latency::{Latencies, Question};
 use super::learn::{GENTLE, Learner, Profiles, Store};
 use super::own::Own;
 use crate::client::Connection;
@@ -40,6 +43,7 @@ pub(crate) struct Places {
     connect_timeout: Duration,
     proxy_protocol: Option<Version>,
     calls: Arc<Calls>,
+    latencies: Latencies,
 }
 
 #[derive(Debug)]
@@ -52,6 +56,19 @@ enum Place {
 /// Which of the places somebody wants. The default is the one for those who do not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Wanted(usize);
+
+impl Wanted {
+    /// Which in the list.
+    pub(super) const fn index(self) -> usize {
+        self.0
+    }
+
+    /// That one.
+    #[cfg(test)]
+    pub(super) const fn nth(index: usize) -> Self {
+        Self(index)
+    }
+}
 
 /// The ends of a visitor's own connection.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +94,7 @@ impl Site {
     /// # Errors
     /// The site is this server itself, or the system has no thread to give.
     pub(crate) fn start(snapshot: &Snapshot, own: Own) -> Result<Self, SiteError> {
-        Self::begin(snapshot, own, Arc::default())
+        Self::begin(snapshot, own, Arc::default(), None)
     }
 
     /// The site of new settings: this one while nothing has changed that it depends on, so that no name is looked up anew. How
@@ -98,11 +115,17 @@ impl Site {
             return Ok(site);
         }
         let known = if same_target && after.cover.learn { self.profiles() } else { Arc::default() };
-        Self::begin(after, own, known)
+        Self::begin(after, own, known, same_target.then(|| self.places.latencies.clone()))
     }
 
-    fn begin(snapshot: &Snapshot, own: Own, known: Arc<Profiles>) -> Result<Self, SiteError> {
-        let (places, names) = Places::new(&snapshot.cover, &own)?;
+    fn begin(
+        snapshot: &Snapshot,
+        own: Own,
+        known: Arc<Profiles>,
+        latencies: Option<Latencies>,
+    ) -> Result<Self, SiteError> {
+        let (mut places, names) = Places::new(&snapshot.cover, &own)?;
+        places.latencies = latencies.unwrap_or(places.latencies);
         let (known, profiles) = watch::channel(known);
         let learner = snapshot.cover.target.as_ref().filter(|_| snapshot.cover.learn).map(|target| Learner {
             places: places.clone(),
@@ -119,6 +142,12 @@ impl Site {
     /// Whether there is a site at all.
     pub(crate) fn exists(&self) -> bool {
         !self.places.list.is_empty()
+    }
+
+    /// Whether it can be called before it is known what a visitor asks for. Of several places only the hello tells which; as
+    /// other servers that look at names, we wait for it.
+    pub(crate) fn is_one(&self) -> bool {
+        self.places.list.len() == 1
     }
 
     /// How it answers hellos, as far as that is known.
@@ -177,6 +206,7 @@ impl Places {
             list.push(Place::Unix(path.clone()));
         }
         let places = Self {
+            latencies: Latencies::of(list.len()),
             list: list.into(),
             connect_timeout: settings.connect_timeout,
             proxy_protocol: settings.proxy_protocol,
@@ -190,13 +220,21 @@ impl Places {
         &self.calls
     }
 
-    /// What a visitor with these first bytes wants. Only listed names count: whoever asks for another one does not make us
+    /// What a visitor with this hello wants. Only listed names count: whoever asks for another one does not make us
     /// connect to it.
-    pub(super) fn wanted(&self, first_bytes: &[u8]) -> Wanted {
-        if self.list.len() < 2 {
-            return Wanted::default();
-        }
-        name_in(first_bytes).map_or_else(Wanted::default, |name| self.named(&name))
+    pub(super) fn wanted(&self, hello: Option<&ClientHello<'_>>) -> Wanted {
+        hello.and_then(ClientHello::server_name).map_or_else(Wanted::default, |name| self.named(name))
+    }
+
+    /// How long it takes them to answer.
+    pub(crate) const fn latencies(&self) -> &Latencies {
+        &self.latencies
+    }
+
+    /// What a hello asks.
+    pub(crate) fn question(&self, hello: &ClientHello<'_>, called: bool) -> Question {
+        let hybrid = matches!(Offer::of(hello, Group::Hybrid), Offer::Hybrid(_));
+        Question { wanted: self.wanted(Some(hello)), hybrid, called }
     }
 
     /// The place of this name, else the first.
@@ -266,8 +304,8 @@ impl Visitor {
     }
 }
 
-/// The name that a TLS visitor asks for.
-fn name_in(first_bytes: &[u8]) -> Option<Vec<u8>> {
+/// The whole hello with which a TLS visitor begins.
+pub(super) fn hello_in(first_bytes: &[u8]) -> Option<ClientHello<'_>> {
     let Scan::Whole { record, .. } = client_hello::scan(first_bytes) else { return None };
-    ClientHello::parse(record)?.server_name().map(<[u8]>::to_vec)
+    ClientHello::parse(record)
 }

@@ -1,13 +1,15 @@
 //! A stranger at the cover site.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use teleferry_proto::fake_tls::client_hello::ClientHello;
 use tracing::{error, warn};
 
 use super::call::Call;
 use super::early::{Early, Progress};
-use super::site::{Site, Visitor};
+use super::latency::{Latencies, Question};
+use super::site::{Site, Visitor, Wanted, hello_in};
 use super::way::{End, Way};
 use crate::client::Connection;
 use crate::clock;
@@ -30,7 +32,11 @@ pub(crate) async fn visit(connection: Connection, stream: Stream, first_bytes: V
         return super::farewell::ignore(connection, stream).await;
     }
     connection.alarm().clear();
-    let arriving = arrive(&connection, &site, Visitor::new(&connection, &stream), &first_bytes, early);
+    let hello = hello_in(&first_bytes);
+    let asked = Asked::of(&connection, &site, hello.as_ref(), &early);
+    let visitor = Visitor::new(&connection, &stream);
+    let wanted = site.places().wanted(hello.as_ref());
+    let arriving = arrive(&connection, &site, visitor, wanted, &first_bytes, early);
     let (mut call, passed_on) = match connection.alarm().within(arriving).await {
         Ok(Ok(arrived)) => arrived,
         Ok(Err(reason)) => return leave(connection, stream, reason).await,
@@ -39,6 +45,7 @@ pub(crate) async fn visit(connection: Connection, stream: Stream, first_bytes: V
             return leave(connection, stream, reason).await;
         }
     };
+    drop(hello);
     call.outbox.hold(&first_bytes[passed_on..]);
     drop(first_bytes);
     let mut visit = Visit {
@@ -46,6 +53,7 @@ pub(crate) async fn visit(connection: Connection, stream: Stream, first_bytes: V
         down: Way::new(Side::Cover, Outbox::default()),
         first: None,
         waited: 0,
+        asked,
         connection,
     };
     let (mut stream, mut call) = (stream, call);
@@ -64,6 +72,7 @@ async fn arrive(
     connection: &Connection,
     site: &Site,
     visitor: Visitor,
+    wanted: Wanted,
     first_bytes: &[u8],
     early: Early,
 ) -> Result<(Call, usize), CloseReason> {
@@ -78,7 +87,6 @@ async fn arrive(
         }
         return Err(CloseReason::cover(Kind::Loop));
     }
-    let wanted = site.places().wanted(first_bytes);
     let called = match early.into_progress(wanted) {
         Progress::Connected(call, passed_on) => return Ok((call, passed_on)),
         Progress::Calling(calling) => calling.await,
@@ -109,7 +117,44 @@ struct Visit {
     first: Option<CloseReason>,
     /// Ticks that a reset has waited.
     waited: u32,
+    /// While the site has not answered.
+    asked: Option<Asked>,
     connection: Connection,
+}
+
+/// A hello as clients send it, whose answer shows how long the site takes.
+#[derive(Debug)]
+struct Asked {
+    question: Question,
+    at: Instant,
+    latencies: Latencies,
+}
+
+impl Asked {
+    /// A visitor's, now. `None` for hellos that a site answers in another way than clients': for another name, of an old
+    /// version, or of a session that goes on.
+    fn of(
+        connection: &Connection,
+        site: &Site,
+        hello: Option<&ClientHello<'_>>,
+        early: &Early,
+    ) -> Option<Self> {
+        let hello = hello.filter(|hello| hello.begins_anew())?;
+        if !connection.listener().rules().door.has_name(hello.server_name()) {
+            return None;
+        }
+        let question = site.places().question(hello, early.has_called()?);
+        Some(Self { question, at: clock::now(), latencies: site.places().latencies().clone() })
+    }
+
+    /// Bytes of the answer have come.
+    fn answered(self, bytes: usize, at: Instant) {
+        /// An alert is shorter, a flight longer.
+        const FLIGHT: usize = 64;
+        if bytes > FLIGHT {
+            self.latencies.note(self.question, at.saturating_duration_since(self.at));
+        }
+    }
 }
 
 impl Visit {
@@ -121,7 +166,9 @@ impl Visit {
             self.connection.alarm().clear();
             self.waited += u32::from(self.up.is_reset() || self.down.is_reset());
         }
-        while self.pump(cx, stream, site) || self.is_cut(stream, site) {}
+        // Before the answer is passed on: so is the moment when a client's is sent.
+        let came = self.asked.as_ref().map(|_| clock::now());
+        while self.pump(cx, stream, site, came) || self.is_cut(stream, site) {}
         for way in [&self.up, &self.down] {
             if let Some(reason) = way.ended() {
                 self.first.get_or_insert(reason);
@@ -153,7 +200,13 @@ impl Visit {
     }
 
     /// Moves both ways what there is. Says whether one end turned out to be gone, so that there is more to do.
-    fn pump(&mut self, cx: &mut Context<'_>, stream: &mut Stream, site: &mut Stream) -> bool {
+    fn pump(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Stream,
+        site: &mut Stream,
+        came: Option<Instant>,
+    ) -> bool {
         let shard = self.connection.shard();
         let counters = &self.connection.listener().counters;
         let up = self.up.pump(cx, shard, stream, site);
@@ -166,7 +219,14 @@ impl Visit {
         }
         let down = self.down.pump(cx, shard, site, stream);
         match &down {
-            Ok(moved) => counters.to_visitor.add(*moved as u64),
+            Ok(moved) => {
+                counters.to_visitor.add(*moved as u64);
+                if let Some(came) = came.filter(|_| *moved > 0)
+                    && let Some(asked) = self.asked.take()
+                {
+                    asked.answered(*moved, came);
+                }
+            }
             Err(_) => {
                 self.down.sink_gone();
                 self.up.source_gone();

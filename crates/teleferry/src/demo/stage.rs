@@ -175,6 +175,7 @@ fn settings(dc: BTreeMap<i16, Vec<SocketAddr>>, cover: SocketAddr, key: &SecretK
             connect_timeout: minute,
             proxy_protocol: None,
             learn: false,
+            latency: true,
         },
         handshake: Handshake {
             timeout: minute,

@@ -4,15 +4,21 @@ use rustls::pki_types::ServerName;
 use teleferry_proto::fake_tls::profile::{Group, Profile};
 use teleferry_proto::secret::HostName;
 
-use super::Finding;
-use crate::config::Snapshot;
+use std::net::IpAddr;
+
+use futures_util::future::join_all;
+
+use super::finding::Outside;
+use super::{Finding, Subject};
+use crate::config::{CoverTarget, Snapshot};
 use crate::cover::{Audit, Verdict};
 use crate::telegram::client_config;
 
 const COVER: &str = "cover";
 
 /// What the site answers to apps, and whether its certificate is good, for each name in the links.
-pub(super) async fn examine(snapshot: &Snapshot) -> Vec<Finding> {
+pub(super) async fn examine(subject: &Subject<'_>) -> Vec<Finding> {
+    let snapshot = subject.snapshot;
     if snapshot.cover.target.is_none() {
         return vec![Finding::wrong(
             COVER,
@@ -25,12 +31,28 @@ pub(super) async fn examine(snapshot: &Snapshot) -> Vec<Finding> {
         Ok(audit) => audit,
         Err(verdict) => return vec![of(&verdict)],
     };
-    let mut findings = Vec::new();
-    for name in audit.names() {
-        findings.extend(answer(&audit, name).await);
-        findings.push(certificate(&audit, name).await);
+    let looks = audit.names().iter().map(|name| async {
+        let (mut findings, certificate) = tokio::join!(answer(&audit, name), certificate(&audit, name));
+        findings.push(certificate);
+        findings
+    });
+    let mut findings: Vec<Finding> = join_all(looks).await.into_iter().flatten().collect();
+    if is_outside(snapshot) {
+        let answered = findings.iter().any(|finding| finding.fine);
+        let outside = if answered { Outside::Answered } else { Outside::Silent };
+        findings = findings.into_iter().map(|finding| finding.with_outside(outside)).collect();
     }
     findings
+}
+
+/// Whether the site is on another machine.
+fn is_outside(snapshot: &Snapshot) -> bool {
+    let is_here = |host: &str| host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    match &snapshot.cover.target {
+        None | Some(CoverTarget::Unix(_)) => false,
+        Some(CoverTarget::HostPort(host)) => !is_here(&host.host),
+        Some(CoverTarget::Sni(hosts)) => !hosts.iter().all(|host| is_here(&host.host)),
+    }
 }
 
 fn of(verdict: &Verdict) -> Finding {

@@ -1,117 +1,114 @@
 //! `doctor`: looks at everything that this server depends on, and says in a sentence what to mend.
+//!
+//! Each room looks at one group of things and gives findings; all of them look at the same time, and each has a bound. What
+//! only a machine with a network can tell is marked, so that one without is told so once.
 
+mod certificates;
 mod cover;
-mod surroundings;
+mod files;
+mod finding;
+mod kernel;
+mod machine;
+mod network;
+mod own_link;
+mod ports;
+mod running;
+mod settings;
+mod telegram;
+mod text;
+mod unit;
 
-use std::fmt::Write as _;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::future::OptionFuture;
-use serde::Serialize;
+use tokio::time::timeout;
+
+pub use finding::{Finding, Group, Level, Report};
 
 use crate::config::{RoleKind, Snapshot};
-use crate::{clock, identity};
+use crate::telegram::Feed;
+use network::Addresses;
+use running::Running;
+use unit::Unit;
 
-/// What was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What it is about: certificates, clock, cover, descriptors, dns, middle, telegram.
-    pub about: &'static str,
-    /// Whether all is well with it.
-    pub fine: bool,
-    /// What was found, in a sentence.
-    pub found: String,
-    /// What it means for those who use the proxy; empty when all is well.
-    pub meaning: String,
-    /// What to do; empty when all is well.
-    pub advice: String,
-}
+/// How long a group may take as a whole. Each of its looks has a shorter bound of its own.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Everything that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// One entry for each thing.
-    pub findings: Vec<Finding>,
-}
-
-impl Finding {
-    fn fine(about: &'static str, found: impl Into<String>) -> Self {
-        Self { about, fine: true, found: found.into(), meaning: String::new(), advice: String::new() }
-    }
-
-    fn wrong(about: &'static str, found: impl Into<String>, meaning: &str, advice: &str) -> Self {
-        Self {
-            about,
-            fine: false,
-            found: found.into(),
-            meaning: meaning.to_owned(),
-            advice: advice.to_owned(),
-        }
-    }
-}
-
-impl Report {
-    /// Whether nothing has to be mended.
-    #[must_use]
-    pub fn is_fine(&self) -> bool {
-        self.findings.iter().all(|finding| finding.fine)
-    }
-
-    /// The report for people, the verdict last.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        for Finding { about, fine, found, meaning, advice } in &self.findings {
-            let mark = if *fine { "ok  " } else { "MEND" };
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{mark} {about}: {found}");
-            if !fine {
-                let _ = writeln!(text, "       what it means: {meaning}\n       what to do: {advice}");
-            }
-        }
-        let wrong = self.findings.iter().filter(|finding| !finding.fine).count();
-        let _ = match wrong {
-            0 => writeln!(text, "\nAll is well."),
-            1 => writeln!(text, "\nOne thing to mend."),
-            n => writeln!(text, "\n{n} things to mend."),
-        };
-        text
-    }
+/// What is to be looked at.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// The settings.
+    pub snapshot: &'a Snapshot,
+    /// What is worth saying about them, in sentences without a full stop.
+    pub warnings: Vec<String>,
+    /// The file that they come from.
+    pub file: Option<&'a Path>,
 }
 
 /// Looks at everything that a process of this role depends on. Takes as long as the slowest answer; each has a time limit.
-pub async fn examine(snapshot: &Snapshot) -> Report {
-    let mut findings = vec![surroundings::descriptors(snapshot)];
-    findings.extend(certificates(snapshot));
-    let clients = async { tokio::join!(cover::examine(snapshot), surroundings::names(snapshot)) };
-    let telegram = async { tokio::join!(surroundings::clock(snapshot), surroundings::telegram(snapshot)) };
-    let kind = snapshot.role.kind();
-    let (clients, telegram) = tokio::join!(
-        OptionFuture::from((kind != RoleKind::Back).then_some(clients)),
-        OptionFuture::from((kind != RoleKind::Front).then_some(telegram)),
+pub async fn examine(subject: &Subject<'_>) -> Report {
+    let (running, unit) = tokio::join!(Running::find(subject), bounded(Unit::find(subject.file)));
+    let unit = unit.flatten();
+    let known = Feed::new(subject.snapshot).known();
+    let known = Arc::clone(&known.borrow());
+    let kind = subject.snapshot.role.kind();
+    let mut has_route = true;
+    let outer = async {
+        let addresses = Addresses::find(subject.snapshot, &known).await;
+        has_route = addresses.has_route();
+        network::examine(subject, &addresses).await
+    };
+    let (process, network, telegram, cover) = tokio::join!(
+        group(Group::Process, process(subject, &running, unit.as_ref())),
+        group(Group::Network, outer),
+        group(Group::Telegram, of_role(kind != RoleKind::Front, telegram::examine(subject, &known))),
+        group(Group::Cover, of_role(kind != RoleKind::Back, cover::examine(subject))),
     );
-    let (cover, dns) = clients.unwrap_or_default();
-    findings.extend([cover, dns].into_iter().flatten());
-    if let Some((clock, telegram)) = telegram {
-        findings.push(clock);
-        findings.extend(telegram);
-    }
-    Report { findings }
+    let in_group =
+        |group: Group, findings: Vec<Finding>| findings.into_iter().map(move |f| f.in_group(group));
+    let mut findings = Vec::new();
+    findings.extend(in_group(Group::Settings, settings::examine(subject)));
+    findings.extend(in_group(Group::Settings, certificates::examine(subject.snapshot)));
+    findings.extend(process);
+    findings.extend(in_group(Group::Machine, machine::examine(subject, &running, unit.as_ref())));
+    findings.extend(in_group(Group::Machine, kernel::examine(subject.snapshot)));
+    findings.extend(in_group(Group::Machine, files::examine(subject, &running)));
+    findings.extend([network, telegram, cover].into_iter().flatten());
+    Report::of(findings, has_route)
 }
 
-/// Whether the certificates of a front or a back hold, and for how long.
-fn certificates(snapshot: &Snapshot) -> Option<Finding> {
-    let (_, tls) = snapshot.role.tls()?;
-    let expires = tls.credentials.expires()?;
-    let now = i64::try_from(clock::unix_time()).unwrap_or(i64::MAX);
-    let expiring = tls.credentials.expiring(now);
-    if expiring.is_empty() {
-        let words = format!("the first of the certificates to expire does so on {}", identity::day(expires));
-        return Some(Finding::fine("certificates", words));
-    }
-    Some(Finding::wrong(
-        "certificates",
-        expiring.join("; "),
-        "front and back do not find together while one of their certificates does not hold",
-        "renew it where it was made, copy it here, and reload",
-    ))
+/// What this role does not depend on is not looked at.
+async fn of_role(depends: bool, looks: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
+    if depends { looks.await } else { Vec::new() }
+}
+
+async fn process(subject: &Subject<'_>, running: &Running, unit: Option<&Unit>) -> Vec<Finding> {
+    let mut findings = running::examine(running, unit);
+    findings.extend(unit::examine(unit));
+    let links = async {
+        match running.answering() {
+            Some(answering) => own_link::examine(subject, answering).await,
+            None => Vec::new(),
+        }
+    };
+    let (ports, links) = tokio::join!(ports::examine(subject, running, unit), links);
+    findings.extend(ports);
+    findings.extend(links);
+    findings
+}
+
+/// Everything of a group, or that it took too long.
+async fn group(group: Group, looks: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
+    let findings = bounded(looks).await.unwrap_or_else(|| {
+        let found = format!("looking took longer than {} s", PATIENCE.as_secs());
+        let advice = "run doctor again; something that it asks hangs";
+        vec![Finding::unknown("time", found, "nothing is known of this group", advice)]
+    });
+    findings.into_iter().map(|finding| finding.in_group(group)).collect()
+}
+
+async fn bounded<T>(looks: impl Future<Output = T>) -> Option<T> {
+    timeout(PATIENCE, looks).await.ok()
 }

@@ -19,6 +19,9 @@ use crate::net::{Peer, SocketKind, Stream};
 use crate::shard::{Listener, Owner, Shard};
 use crate::sys;
 
+/// Connections taken in a row. Then those who are here have their turn, however many want to come.
+const TURN: u32 = 8;
+
 /// How long to wait when the system has no descriptor or memory for another connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -36,14 +39,20 @@ pub(crate) async fn accept_loop(shard: Rc<Shard>, socket: ListeningSocket, mut o
             return;
         }
     };
+    shard.opened().await;
+    let mut taken = 0_u32;
     loop {
+        if taken >= TURN {
+            taken = 0;
+            tokio::task::yield_now().await;
+        }
         tokio::select! {
             biased;
             changed = owner.changed() => match owner.borrow_and_update().clone() {
                 Some(next) if changed.is_ok() => listener = next,
                 Some(_) | None => break,
             },
-            () = accept_one(&shard, &listener, &socket, kind) => {}
+            () = accept_one(&shard, &listener, &socket, kind) => taken += 1,
         }
     }
     while let Some(place) = Place::try_take(listener.ceiling(), shard.ceiling()) {

@@ -98,6 +98,36 @@ impl Handover {
         Ok(())
     }
 
+    /// Tells the other process something: not empty, 64 KiB at most.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub(crate) fn say(&self, what: &[u8]) -> io::Result<()> {
+        rustix::net::send(&self.0, what, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    /// The same where nothing may wait for it: what it has no room for is not said.
+    ///
+    /// # Errors
+    /// It is gone, or has not listened for long.
+    pub(crate) fn try_say(&self, what: &[u8]) -> io::Result<()> {
+        rustix::net::send(&self.0, what, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
+        Ok(())
+    }
+
+    /// Blocks until the other process says something; `None`: it has nothing more to say, and is gone.
+    ///
+    /// # Errors
+    /// ([`io::ErrorKind::WouldBlock`]) The time is over, if there is one.
+    pub(crate) fn hear(&self, patience: Option<Duration>) -> io::Result<Option<Vec<u8>>> {
+        set_socket_timeout(&self.0, Timeout::Recv, patience)?;
+        let mut said = vec![0; 64 << 10];
+        let (len, _) = rustix::net::recv(&self.0, &mut said, RecvFlags::empty())?;
+        said.truncate(len);
+        Ok((len > 0).then_some(said))
+    }
+
     /// Blocks until the other process says that it accepts.
     ///
     /// # Errors

@@ -76,6 +76,14 @@ pub(crate) fn open(address: &ListenAddress, shards: usize, exclusive: Exclusive)
     }
 }
 
+/// Whether an address could be opened now: opens it as a server would, and closes it before anybody can connect.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn try_open(address: SocketAddr) -> io::Result<()> {
+    bind(address, false).map(drop)
+}
+
 /// Takes over an address that another process listens on, with its sockets. A shard for which there is none gets a new one.
 ///
 /// # Errors

@@ -18,6 +18,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use teleferry_proto::dc::DcId;
 use teleferry_proto::secret::{LinkError, ProxyLink, Secret};
@@ -28,7 +29,7 @@ pub use args::Args;
 
 use args::Protocol;
 use failure::Failure;
-use probe::{Pair, Target, probe};
+use probe::{Pair, Probe, Target, probe};
 use report::Report;
 
 /// Exchanges under way at once.
@@ -107,6 +108,59 @@ pub async fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome, PingError>
     Ok(if report.ok { Outcome::AllAnswered } else { Outcome::SomeFailed })
 }
 
+/// What came of one question through a proxy.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The data centre that was asked.
+    pub(crate) dc: DcId,
+    /// How long the whole exchange took.
+    pub(crate) result: Result<Duration, Unanswered>,
+}
+
+/// Why a question was not answered.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    /// What was seen.
+    pub(crate) what: String,
+    /// Whether it shows that the proxy knows the secret.
+    pub(crate) proven: bool,
+}
+
+/// Asks each of these data centres at the same time through the proxy at `address`, as a client with this secret would. Each
+/// exchange may take `limit`.
+pub(crate) async fn ask_through(
+    address: SocketAddr,
+    secret: &Secret,
+    dcs: &[DcId],
+    limit: Duration,
+) -> Vec<Asked> {
+    let target = Target {
+        addresses: Ok(vec![address]),
+        key: Some(secret.key().clone()),
+        domain: domain(secret).to_vec(),
+        timeout: limit,
+    };
+    let protocol = Protocol::of(secret);
+    let exchanges = dcs.iter().map(|&dc| probe(&target, Pair { protocol, dc, attempt: 1 }));
+    join_all(exchanges).await.into_iter().map(Asked::from).collect()
+}
+
+/// Asks a data centre at its own addresses, without a proxy. The exchange may take `limit`.
+pub(crate) async fn ask_directly(addresses: Vec<SocketAddr>, dc: DcId, limit: Duration) -> Asked {
+    let target = Target { addresses: Ok(addresses), key: None, domain: Vec::new(), timeout: limit };
+    probe(&target, Pair { protocol: Protocol::Classic, dc, attempt: 1 }).await.into()
+}
+
+impl From<Probe> for Asked {
+    fn from(Probe { pair, times, result, .. }: Probe) -> Self {
+        // Without the secret no handshake is ever completed.
+        let proven = |failure: Failure| times.handshake.is_some() || failure.shows_secret();
+        let unanswered = |failure: Failure| Unanswered { what: failure.to_string(), proven: proven(failure) };
+        let result = result.map(|()| times.total.unwrap_or_default()).map_err(unanswered);
+        Self { dc: pair.dc, result }
+    }
+}
+
 /// Everything that a run needs to know.
 struct Run {
     host: String,
@@ -133,7 +187,7 @@ impl Run {
         }
         let target = Target {
             addresses: resolve(link.host(), link.port(), args.timeout).await,
-            key: link.secret().key().clone(),
+            key: Some(link.secret().key().clone()),
             domain: domain(link.secret()).to_vec(),
             timeout: args.timeout,
         };

@@ -27,8 +27,8 @@ const READ: usize = 16 << 10;
 pub(super) struct Target {
     /// The addresses of the link's host; or why there are none.
     pub(super) addresses: Result<Vec<SocketAddr>, Failure>,
-    /// The link's key.
-    pub(super) key: SecretKey,
+    /// The link's key; `None`: no proxy is there but a data centre itself.
+    pub(super) key: Option<SecretKey>,
     /// The server name for fake TLS.
     pub(super) domain: Vec<u8>,
     /// How long an exchange may take.
@@ -138,9 +138,9 @@ async fn converse(
 /// A fresh question.
 fn ask(target: &Target, pair: Pair) -> Result<Question, Failure> {
     let framing = pair.protocol.framing();
-    let greeting = match pair.protocol {
-        Protocol::Tls => Some((hello(target)?, target.key.clone())),
-        Protocol::Classic | Protocol::Secure => None,
+    let greeting = match (pair.protocol, &target.key) {
+        (Protocol::Tls, Some(key)) => Some((hello(target, key)?, key.clone())),
+        _ => None,
     };
     let padding = match pair.protocol {
         Protocol::Classic => 0,
@@ -149,7 +149,7 @@ fn ask(target: &Target, pair: Pair) -> Result<Question, Failure> {
     let fraction = u32::from_le_bytes(entropy::array()) & !3;
     Ok(Question {
         framing,
-        opening: opening(Header { framing, dc: pair.dc }, &target.key),
+        opening: opening(Header { framing, dc: pair.dc }, target.key.as_ref()),
         greeting,
         message_id: (clock::unix_time() << 32) | u64::from(fraction),
         nonce: entropy::array(),
@@ -157,16 +157,16 @@ fn ask(target: &Target, pair: Pair) -> Result<Question, Failure> {
     })
 }
 
-fn hello(target: &Target) -> Result<Greeting, Failure> {
+fn hello(target: &Target, key: &SecretKey) -> Result<Greeting, Failure> {
     let x25519 = x25519_public().map_err(|_| Failure::NoKeyShare)?;
     let unix_time = u32::try_from(clock::unix_time()).unwrap_or(u32::MAX);
-    Ok(greet(Shape::Modern, &target.key, &target.domain, unix_time, &entropy::array(), &x25519))
+    Ok(greet(Shape::Modern, key, &target.domain, unix_time, &entropy::array(), &x25519))
 }
 
 /// Draws until the header looks like no other protocol.
-fn opening(header: Header, key: &SecretKey) -> Initiated {
+fn opening(header: Header, key: Option<&SecretKey>) -> Initiated {
     loop {
-        if let Some(opening) = obfuscated::initiate(&entropy::array(), header, Some(key)) {
+        if let Some(opening) = obfuscated::initiate(&entropy::array(), header, key) {
             return opening;
         }
     }

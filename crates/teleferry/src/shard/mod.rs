@@ -2,6 +2,7 @@
 //! lives and dies on one shard, and nothing on its data path is shared with another.
 
 mod listeners;
+mod punctual;
 mod sweep;
 mod thread;
 mod tide;
@@ -30,6 +31,7 @@ use crate::observe::{LinkCounters, ShardCounters, Throttle};
 use crate::server::{Settings, Shared};
 use crate::sys;
 use listeners::Listeners;
+use punctual::Punctual;
 use sweep::Sweep;
 use tide::Tide;
 
@@ -40,6 +42,8 @@ pub(crate) const SCRATCH: usize = 256 << 10;
 /// How far the server is with stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
+    /// Everything is open, and nobody is taken yet: another process still does.
+    Starting,
     /// Accepting and relaying.
     Running,
     /// No new connections; those that are there may end by themselves.
@@ -89,6 +93,7 @@ pub(crate) struct Shard {
     number: usize,
     counters: Arc<ShardCounters>,
     sweep: Rc<Sweep>,
+    punctual: Punctual,
     scratch: RefCell<Box<[u8]>>,
     workbench: RefCell<Workbench>,
     pipes: Rc<Pipes>,
@@ -137,7 +142,7 @@ impl Stopping {
     /// Resolves once the server does not run any more.
     pub(crate) async fn wait(&mut self) {
         // The sender lives as long as the server; were it gone, stopping is right too.
-        let _ = self.0.wait_for(|phase| *phase != Phase::Running).await;
+        let _ = self.0.wait_for(|phase| *phase > Phase::Running).await;
     }
 }
 
@@ -170,6 +175,7 @@ impl Shard {
             shared,
             throttles: Throttles::default(),
             sweep: Rc::default(),
+            punctual: Punctual::new(),
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             workbench: RefCell::default(),
             pipes: Rc::default(),
@@ -252,6 +258,11 @@ impl Shard {
         self.sweep.moment()
     }
 
+    /// Moments that have to be exact.
+    pub(crate) const fn punctual(&self) -> &Punctual {
+        &self.punctual
+    }
+
     /// What the shard's links count.
     pub(crate) fn links(&self) -> &LinkCounters {
         &self.counters.links
@@ -270,6 +281,12 @@ impl Shard {
     /// The moment when the server stops accepting.
     pub(crate) fn stopping(&self) -> Stopping {
         Stopping(self.phase.clone())
+    }
+
+    /// Returns once connections are to be taken.
+    pub(crate) async fn opened(&self) {
+        // The sender lives as long as the server.
+        let _ = self.phase.clone().wait_for(|phase| *phase != Phase::Starting).await;
     }
 
     /// Closes idle pipes, and gives back memory that was freed; called with every tick.

@@ -28,6 +28,8 @@ pub(crate) struct Seat {
     pub(crate) words: mpsc::UnboundedReceiver<Word>,
     /// What it counts as a whole.
     pub(crate) counters: Arc<ShardCounters>,
+    /// Dropped once it takes no more connections.
+    pub(crate) accepting: mpsc::Sender<()>,
 }
 
 /// Starts a shard's thread. It ends once the server stops and its connections are gone.
@@ -50,11 +52,13 @@ pub(crate) fn start(
 
 async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
     entropy::warm_up();
-    let Seat { number, layout, mut words, counters } = seat;
+    let Seat { number, layout, mut words, counters, accepting } = seat;
     let settings = Arc::clone(&layout.settings);
     let shard = Rc::new(Shard::new(shared, settings, phase.clone(), number, counters));
     shard.take_up(layout).await;
     let ticking = tokio::task::spawn_local(tick(Rc::clone(&shard)));
+    let waking = Rc::clone(&shard);
+    let waking = tokio::task::spawn_local(async move { waking.punctual.run().await });
     // One for the whole process.
     let looking = (number == 0).then(|| tokio::task::spawn_local(look_out(Rc::clone(&shard))));
     let mut stopping = shard.stopping();
@@ -71,6 +75,7 @@ async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>)
     // What still comes is not taken up: whoever waits for it is told by that.
     drop(words);
     shard.listeners.close().await;
+    drop(accepting);
     tokio::select! {
         () = none_left(&shard) => {}
         _ = phase.wait_for(|phase| *phase == Phase::Closing) => {
@@ -79,6 +84,7 @@ async fn run(seat: Seat, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>)
         }
     }
     ticking.abort();
+    waking.abort();
     looking.inspect(|looking| looking.abort());
 }
 

@@ -78,7 +78,7 @@ fn parse(body: &[u8], family: Family) -> Option<IpAddr> {
 }
 
 /// Whether an address means nothing outside of some network, or names no machine.
-const fn is_private(ip: IpAddr) -> bool {
+pub(crate) const fn is_private(ip: IpAddr) -> bool {
     if ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() {
         return true;
     }

@@ -82,11 +82,14 @@ impl Cache {
     }
 
     fn lock_path(&self) -> PathBuf {
-        self.directory.join(LOCK)
+        lock_file(&self.directory)
     }
 }
 
-const LOCK: &str = "lock";
+/// The file that the process which writes a state directory has locked.
+pub(crate) fn lock_file(directory: &Path) -> PathBuf {
+    directory.join("lock")
+}
 
 impl std::fmt::Display for Spoilt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

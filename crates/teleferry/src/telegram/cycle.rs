@@ -201,7 +201,7 @@ impl<S: Source> Cycle<S> {
 }
 
 /// Seconds by which middle proxies let a clock be wrong.
-const MAX_CLOCK_OFFSET: u64 = 30;
+pub(crate) const MAX_CLOCK_OFFSET: u64 = 30;
 
 #[cfg(test)]
 mod tests;

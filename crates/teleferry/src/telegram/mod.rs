@@ -12,13 +12,18 @@ mod feed;
 mod http;
 mod item;
 mod known;
+mod look;
 mod source;
 mod trust;
 
+pub(crate) use address::is_private;
+pub(crate) use cache::lock_file;
+pub(crate) use cycle::MAX_CLOCK_OFFSET;
 pub use feed::Feed;
 pub(crate) use http::Http;
 pub use known::Known;
-pub(crate) use source::Source;
+pub(crate) use look::{Look, Seen, Way, look, way};
+pub(crate) use source::{Family, Source};
 
 /// What TLS connections to others are made with: the system's roots, or built-in ones where there are none.
 ///

@@ -64,3 +64,26 @@ async fn a_thousand_idle_connections_are_in_nobodys_way() {
     assert!(program.ctl(&["status"]).status.success());
     drop(idle);
 }
+
+/// A web site whose name was made to lead here reads nothing, whatever it asks for.
+#[tokio::test]
+async fn only_names_of_this_machine_are_answered() {
+    let telegram = telegram();
+    let program = Program::with_token(&telegram.addresses());
+    let asked = |host: &str| {
+        let request = format!("GET /status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        program.send(request.as_bytes()).status
+    };
+    for ours in ["localhost", "LocalHost:9180", "a.localhost", "127.0.0.1", "127.0.0.1:9180", "[::1]:9180"] {
+        assert_eq!(asked(ours), 200, "{ours}");
+    }
+    for other in
+        ["example.com", "example.com:9180", "localhost.example.com", "127.0.0.1.example.com", "xlocalhost"]
+    {
+        assert_eq!(asked(other), 421, "{other}");
+    }
+    let absolute = b"GET http://example.com/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    assert_eq!(program.send(absolute).status, 421);
+    let old = b"GET /healthz HTTP/1.0\r\n\r\n";
+    assert_eq!(program.send(old).status, 200, "no browser");
+}

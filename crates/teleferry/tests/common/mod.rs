@@ -99,7 +99,13 @@ pub(crate) fn settings_for(dc: BTreeMap<i16, Vec<SocketAddr>>) -> Snapshot {
             answer_timeout: minute,
             ..TelegramSettings::default()
         },
-        cover: Cover { target: None, connect_timeout: minute, proxy_protocol: None, learn: false },
+        cover: Cover {
+            target: None,
+            connect_timeout: minute,
+            proxy_protocol: None,
+            learn: false,
+            latency: false,
+        },
         handshake: Handshake {
             timeout: minute,
             clock_skew_past: minute * 10,

@@ -3,7 +3,7 @@
 use teleferry::config::Replay;
 use teleferry_proto::accept::Stranger;
 use teleferry_sim::client::{Opening, Options, Protocol};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::stage::{SITE, Stage, padded, tls};
 use crate::common::{key, soon};
@@ -80,7 +80,10 @@ async fn a_header_inside_tls_works_once() {
         if nth == 0 {
             stage.proxy.counted(|counts| counts.clients.get("tls") == Some(&1)).await;
         } else {
-            soon(client.receiver.expect_end()).await.expect("an orderly end");
+            let mut rest = Vec::new();
+            let mut stream = client.into_stream().expect("both halves");
+            soon(stream.read_to_end(&mut rest)).await.expect("an orderly end");
+            assert_eq!((rest.len(), &rest[..5]), (24, [23, 3, 3, 0, 19].as_slice()), "an alert");
         }
     }
     stage.proxy.counted(|counts| counts.closed.get("client:replay") == Some(&1)).await;

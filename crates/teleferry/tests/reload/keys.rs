@@ -86,6 +86,7 @@ const ROWS: &[Row] = &[
     row("cover", "only_domains", ["[\"a.invalid\"]", "[\"a.invalid\", \"b.invalid:8443\"]"]),
     row("cover", "proxy_protocol", ["\"v1\"", "\"v2\""]),
     row("cover", "profile", ["\"off\"", "\"auto\""]),
+    row("cover", "latency", ["\"off\"", "\"auto\""]),
     row("cover", "connect_timeout", ["\"3s\"", "\"4s\""]),
     row("handshake", "timeout", ["\"30s\"", "\"40s\""]),
     row("handshake", "clock_skew_past", ["\"3m\"", "\"4m\""]),

@@ -14,11 +14,20 @@ use crate::shard::Moment;
 /// The buffer that all links of a shard frame and encrypt in, and the randomness of paddings.
 #[derive(Debug)]
 pub(crate) struct Workbench {
-    stream: Vec<u8>,
+    /// A piece of a client's stream, up to `filled`: encrypted up to `sealed`.
+    stream: Box<[u8]>,
+    filled: usize,
+    sealed: usize,
     padding: [u8; 256],
     /// How much of it is used.
     used: usize,
 }
+
+/// Room behind a full piece, for a no-op frame.
+const ROOM: usize = 2 * MIN_RECORD;
+
+/// Bytes from which it is worth while to begin encrypting anew, so that they are not copied before.
+const BULK: usize = 1 << 10;
 
 /// Delivers what one input of a link brought. Consecutive messages for one client are sent together.
 pub(super) struct Delivery<'a> {
@@ -30,7 +39,7 @@ pub(super) struct Delivery<'a> {
 
 impl Default for Workbench {
     fn default() -> Self {
-        Self { stream: Vec::with_capacity(PIECE), padding: [0; 256], used: 256 }
+        Self { stream: vec![0; PIECE + ROOM].into(), filled: 0, sealed: 0, padding: [0; 256], used: 256 }
     }
 }
 
@@ -44,6 +53,26 @@ impl Workbench {
         let drawn = &self.padding[self.used..self.used + 4];
         self.used += 4;
         &drawn[1..1 + usize::from(drawn[0] & 3)]
+    }
+
+    /// Appends bytes of the stream.
+    fn put(&mut self, bytes: &[u8]) {
+        self.stream[self.filled..][..bytes.len()].copy_from_slice(bytes);
+        self.filled += bytes.len();
+    }
+
+    /// The same, encrypted on the way.
+    fn put_sealed(&mut self, port: &Port, bytes: &[u8]) {
+        self.seal(port);
+        port.encrypt_to(bytes, &mut self.stream[self.filled..]);
+        self.filled += bytes.len();
+        self.sealed = self.filled;
+    }
+
+    /// Encrypts what is not encrypted yet.
+    fn seal(&mut self, port: &Port) {
+        port.encrypt(&mut self.stream[self.sealed..self.filled]);
+        self.sealed = self.filled;
     }
 }
 
@@ -88,26 +117,29 @@ impl<'a> Delivery<'a> {
     /// Sends what is gathered.
     pub(super) fn flush(&mut self) {
         if let Some(port) = &self.port
-            && !self.bench.stream.is_empty()
+            && self.bench.filled > 0
         {
-            let len = self.bench.stream.len();
-            let missing = port.missing(len);
+            let missing = port.missing(self.bench.filled);
             if missing > 0 {
-                self.bench.stream.resize(len + missing, 0);
-                write_noop(&mut self.bench.stream[len..], entropy::fill);
+                let noop = self.bench.filled..self.bench.filled + missing;
+                write_noop(&mut self.bench.stream[noop.clone()], entropy::fill);
+                self.bench.filled = noop.end;
             }
-            port.deliver(&mut self.bench.stream);
-            self.bench.stream.clear();
+            self.bench.seal(port);
+            port.deliver(&self.bench.stream[..self.bench.filled]);
+            (self.bench.filled, self.bench.sealed) = (0, 0);
         }
     }
 
     /// Sends most of a full buffer: so much stays that what follows is no shorter than a TLS record.
     fn make_room(&mut self) {
-        let sent = self.bench.stream.len() - MIN_RECORD;
+        let sent = self.bench.filled - MIN_RECORD;
         if let Some(port) = &self.port {
-            port.deliver(&mut self.bench.stream[..sent]);
+            self.bench.seal(port);
+            port.deliver(&self.bench.stream[..sent]);
         }
-        self.bench.stream.drain(..sent);
+        self.bench.stream.copy_within(sent..self.bench.filled, 0);
+        (self.bench.filled, self.bench.sealed) = (MIN_RECORD, MIN_RECORD);
     }
 
     fn turn_to(&mut self, port: Rc<Port>) {
@@ -118,13 +150,17 @@ impl<'a> Delivery<'a> {
     }
 
     fn append(&mut self, mut bytes: &[u8]) {
+        let is_bulk = bytes.len() >= BULK;
         while !bytes.is_empty() {
-            if self.bench.stream.len() == PIECE {
+            if self.bench.filled >= PIECE {
                 self.make_room();
             }
-            let room = PIECE - self.bench.stream.len();
+            let room = PIECE - self.bench.filled;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
-            self.bench.stream.extend_from_slice(now);
+            match &self.port {
+                Some(port) if is_bulk => self.bench.put_sealed(port, now),
+                _ => self.bench.put(now),
+            }
             bytes = later;
         }
     }

@@ -104,7 +104,7 @@ impl MiddleLeg {
             let next = self.collector.next(&mut frames);
             match next.map_err(|_| CloseReason::client(Kind::FrameLength))? {
                 Some(Collected { message, quick_ack }) => {
-                    sent += message.len();
+                    sent += message.map(<[u8]>::len).iter().sum::<usize>();
                     self.port.send(now, message, quick_ack)?;
                 }
                 None => break,

@@ -173,17 +173,17 @@ impl Link {
         Some(conn)
     }
 
-    /// Takes a client's message; it goes out with the others of this turn.
+    /// Takes a client's message, which stands in two places; it goes out with the others of this turn.
     pub(super) fn send(
         &self,
         now: Instant,
         conn: ConnId,
-        message: &[u8],
+        message: [&[u8]; 2],
         quick_ack: bool,
     ) -> Result<(), SendError> {
         let mut machine = self.machine.borrow_mut();
-        machine.as_mut().ok_or(SendError::NotReady)?.send(now, conn, message, quick_ack)?;
-        self.counters.messages.observe(message.len() as u64);
+        machine.as_mut().ok_or(SendError::NotReady)?.send_pieces(now, conn, message, quick_ack)?;
+        self.counters.messages.observe(message.map(<[u8]>::len).iter().sum::<usize>() as u64);
         self.wake();
         Ok(())
     }
@@ -252,6 +252,11 @@ impl Link {
     /// The machine, while it is connected.
     pub(super) const fn machine(&self) -> &RefCell<Option<Box<Middle>>> {
         &self.machine
+    }
+
+    /// Bytes that are still to be encrypted.
+    pub(super) fn unsealed(&self) -> usize {
+        self.machine.borrow().as_ref().map_or(0, |machine| machine.unsealed())
     }
 
     /// The client with this id.

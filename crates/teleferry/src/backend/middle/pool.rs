@@ -181,6 +181,12 @@ impl Pool {
         links.iter().filter(|link| link.takes_clients()).min_by_key(|link| link.clients()).cloned()
     }
 
+    /// The link other than this one that has the most to encrypt.
+    pub(super) fn most_laden_beside(&self, link: &Rc<Link>) -> Option<Rc<Link>> {
+        let links = self.links.borrow();
+        links.iter().filter(|other| !Rc::ptr_eq(other, link)).max_by_key(|other| other.unsealed()).cloned()
+    }
+
     /// Ends links that answer nothing, once their clients have somewhere to go.
     fn replace_suspects(&self) {
         let links = self.links.borrow();

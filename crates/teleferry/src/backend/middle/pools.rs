@@ -10,6 +10,7 @@ use std::time::Instant;
 use teleferry_proto::dc::DcId;
 use tokio::sync::watch;
 
+use super::link::Link;
 use super::plan::warm_share;
 use super::pool::Pool;
 use crate::config::{AddressPreference, Mode};
@@ -116,6 +117,13 @@ impl Pools {
             let pool = pools.entry(dc).or_insert_with(|| Rc::new(Pool::new(dc, self.shard)));
             pool.update(targets, warm);
         }
+    }
+
+    /// The link other than this one that has the most to encrypt.
+    pub(super) fn most_laden_beside(&self, link: &Rc<Link>) -> Option<Rc<Link>> {
+        let pools = self.by_dc.borrow();
+        let laden = pools.values().filter_map(|pool| pool.most_laden_beside(link));
+        laden.max_by_key(|link| link.unsealed())
     }
 
     /// The pool for an id that a client asks for: of that very id, else of its data centre.

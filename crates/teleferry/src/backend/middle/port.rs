@@ -124,8 +124,8 @@ impl Port {
         &self.listener.counters
     }
 
-    /// Sends a message, or keeps it until there is a link.
-    pub(super) fn send(&self, now: Instant, bytes: &[u8], quick_ack: bool) -> Result<(), CloseReason> {
+    /// Sends a message, which stands in two places, or keeps it until there is a link.
+    pub(super) fn send(&self, now: Instant, bytes: [&[u8]; 2], quick_ack: bool) -> Result<(), CloseReason> {
         self.asked_ack.set(self.asked_ack.get() || quick_ack);
         match &mut *self.place.borrow_mut() {
             Place::On(link, conn) => match link.send(now, *conn, bytes, quick_ack) {
@@ -135,7 +135,7 @@ impl Port {
                 Err(_) => return Err(CloseReason::telegram(Kind::LinkLost)),
             },
             Place::Waiting(waiting) => {
-                waiting.unsent.push(Message { bytes: bytes.to_vec(), quick_ack });
+                waiting.unsent.push(Message { bytes: bytes.concat(), quick_ack });
                 waiting.count();
             }
             // Closed by Telegram: what the client still says is of no interest.
@@ -234,7 +234,7 @@ impl Port {
         let Place::Waiting(waiting) = &mut *place else { return false };
         let Some(conn) = link.open(&self.client, self) else { return false };
         for Message { bytes, quick_ack } in waiting.unsent.drain(..) {
-            if link.send(now, conn, &bytes, quick_ack).is_err() {
+            if link.send(now, conn, [&bytes, &[]], quick_ack).is_err() {
                 // It was taken by a link before; nothing can be wrong with it but the link.
                 self.finish(Err(CloseReason::telegram(Kind::LinkLost)));
                 break;
@@ -318,11 +318,25 @@ impl Port {
         if short && skips { noop_len(len) } else { 0 }
     }
 
-    /// Sends a piece of the stream to the client. What that does not take waits, and the
-    /// session's task is woken once it takes more.
-    pub(super) fn deliver(&self, piece: &mut [u8]) {
-        let mut down = self.down.borrow_mut();
-        let Some(down) = down.as_mut().filter(|_| self.end.get().is_none()) else { return };
+    /// Encrypts the next bytes of the stream in place, if that is done here.
+    pub(super) fn encrypt(&self, bytes: &mut [u8]) {
+        if let Some(down) = &mut *self.down.borrow_mut() {
+            down.exit.encrypt(bytes);
+        }
+    }
+
+    /// Encrypts the next bytes of the stream; they come to stand in `to`, which is as long.
+    pub(super) fn encrypt_to(&self, bytes: &[u8], to: &mut [u8]) {
+        if let Some(down) = &mut *self.down.borrow_mut() {
+            down.exit.encrypt_to(bytes, to);
+        }
+    }
+
+    /// Sends an encrypted piece of the stream to the client. What is not taken waits, and the session's task is woken once
+    /// more is.
+    pub(super) fn deliver(&self, piece: &[u8]) {
+        let down = self.down.borrow();
+        let Some(down) = down.as_ref().filter(|_| self.end.get().is_none()) else { return };
         let waker = self.waker.borrow();
         let mut cx = Context::from_waker(waker.as_ref().unwrap_or(Waker::noop()));
         let sent = down.exit.deliver(&mut cx, piece);

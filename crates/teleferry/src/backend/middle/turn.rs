@@ -25,6 +25,8 @@ use crate::shard::{Alarm, Expiry, SCRATCH, Shard, take_turns};
 const READ: usize = SCRATCH;
 /// Bytes read before others have their turn.
 const TURN: usize = READ;
+/// Bytes to encrypt from which it is worth while to look for another link that has as many.
+const BULK: usize = 4 << 10;
 /// What may wait for the clients of a link that does not pause even then, in bytes.
 const MODEST: usize = 64 << 10;
 /// How often a pausing link looks again.
@@ -200,10 +202,24 @@ impl Turns {
         }
     }
 
+    /// Encrypts bulk beside that of another link, if there is one: two streams at once cost what one costs.
+    fn seal_beside(&self, machine: &mut Middle) {
+        if machine.unsealed() < BULK {
+            return;
+        }
+        if let Some(link) = self.shard.pools.most_laden_beside(&self.link)
+            && let Some(other) = &mut *link.machine().borrow_mut()
+            && other.unsealed() >= BULK
+        {
+            machine.seal_with(other);
+        }
+    }
+
     /// Writes what waits, and sets the next deadline.
     fn give_out(&mut self, cx: &mut Context<'_>) -> Option<io::Error> {
         let mut machine = self.link.machine().borrow_mut();
         let machine = machine.as_mut()?;
+        self.seal_beside(machine);
         while let Some(bytes) = machine.poll_transmit() {
             match Pin::new(&mut self.stream).poll_write(cx, bytes) {
                 Poll::Pending => break,

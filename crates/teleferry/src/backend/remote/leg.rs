@@ -135,7 +135,7 @@ impl RemoteLeg {
         while let Some(frame) =
             self.collector.next_frame(&mut rest).map_err(|_| CloseReason::client(Kind::FrameLength))?
         {
-            append(&mut whole, frame);
+            frame.into_iter().for_each(|piece| append(&mut whole, piece));
         }
         self.dispatch(whole);
         self.count_held()?;

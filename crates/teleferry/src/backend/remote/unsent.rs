@@ -74,7 +74,7 @@ fn whole_frames(framing: Framing, data: &[u8], gone: usize) -> usize {
     let (mut rest, mut whole) = (&data[..gone], 0);
     // These frames have been judged before.
     while let Ok(Some(frame)) = collector.next_frame(&mut rest) {
-        whole += frame.len();
+        whole += frame.iter().map(|piece| piece.len()).sum::<usize>();
     }
     whole
 }

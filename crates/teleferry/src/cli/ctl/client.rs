@@ -1,31 +1,17 @@
-//! One request over the control socket.
+//! Requests over the control socket, and what it means when there is no answer.
 
 use std::path::Path;
 use std::time::Duration;
 use std::{fmt, io};
 
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::Request;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST};
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
 use tokio::runtime::Builder;
-use tokio::time::timeout;
 
 use super::Failure;
-use crate::admin::Problem;
+use crate::admin::{Answer, CallError, Question, call};
 
 /// How long the process may take: a reload may look up names.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Bytes of an answer, at most.
-const LARGEST: usize = 16 << 20;
-
-/// What the process said.
-pub(super) struct Answer {
-    pub(super) body: Bytes,
-}
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Asks the process that listens on a socket.
 pub(super) fn ask(socket: &Path, method: &str, path: &str) -> Result<Answer, Failure> {
@@ -35,38 +21,12 @@ pub(super) fn ask(socket: &Path, method: &str, path: &str) -> Result<Answer, Fai
 /// The same with a body, as JSON.
 pub(super) fn ask_with(socket: &Path, method: &str, path: &str, body: Bytes) -> Result<Answer, Failure> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| broken(&error))?;
-    runtime.block_on(async {
-        let stream = UnixStream::connect(socket).await.map_err(|error| nobody(socket, &error))?;
-        match timeout(PATIENCE, exchange(stream, method, path, body)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(broken(&"it takes longer than a minute")),
-        }
+    let answer = runtime.block_on(call(socket, Question { method, path, body }, PATIENCE));
+    answer.map_err(|error| match error {
+        CallError::Nobody(error) => nobody(socket, &error),
+        CallError::Refused(said) => Failure::Run(said.into()),
+        CallError::Broken(error) => broken(&error),
     })
-}
-
-async fn exchange(stream: UnixStream, method: &str, path: &str, body: Bytes) -> Result<Answer, Failure> {
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-    // Its end shows in the answer.
-    let driving = tokio::spawn(async move { drop(connection.await) });
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(HOST, "teleferry")
-        .header(CONTENT_TYPE, "application/json")
-        .body(Full::new(body))
-        .map_err(|error| broken(&error))?;
-    let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(|error| broken(&error))?;
-    driving.abort();
-    let body = body.to_bytes();
-    if status.is_success() {
-        return Ok(Answer { body });
-    }
-    let said = serde_json::from_slice::<Problem>(&body).map_or_else(|_| Vec::new(), |problem| problem.detail);
-    let said = if said.is_empty() { status.to_string() } else { said.join("\n") };
-    Err(Failure::Run(said.into()))
 }
 
 /// Nobody answers.

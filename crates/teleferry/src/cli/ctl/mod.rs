@@ -11,10 +11,10 @@ use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
-use crate::admin::{LogLevels, Reloaded, Status, TableAnswer, TableEntries, Upgraded};
+use crate::admin::{Answer, LogLevels, Reloaded, Status, TableAnswer, TableEntries, Upgraded};
 use crate::config::{self, DEFAULT_SOCKET, Levels, Overrides};
 use crate::state;
-use client::{Answer, ask, ask_with};
+use client::{ask, ask_with};
 
 #[derive(Args)]
 pub(super) struct Arguments {

@@ -84,10 +84,12 @@ impl Profiles {
 impl Learner {
     /// Learns until it is dropped.
     pub(super) async fn run(self) {
+        let (kept, latencies) = self.store.load();
+        self.places.latencies().restore(&latencies);
         self.known.send_if_modified(|known| {
             let none = known.0.is_empty();
             if none {
-                *known = Arc::new(self.store.load());
+                *known = Arc::new(kept);
             }
             none
         });
@@ -136,7 +138,7 @@ impl Learner {
             }
         }
         let profiles = self.publish(kinds.iter().copied().zip(&seen), true);
-        if let Err(error) = self.store.save(&profiles) {
+        if let Err(error) = self.store.save(&profiles, &self.places.latencies().to_lists()) {
             debug!(%error, "the cover site's profile cannot be kept");
         }
         profiles.0.values().map(Verdict::of).fold(worst, Verdict::max)

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::client::x25519_public;
 use crate::clock;
+use crate::cover::latency::Question;
 use crate::cover::site::Places;
 use crate::entropy;
 use crate::net::Stream;
@@ -45,7 +46,9 @@ pub(crate) async fn sample(
     let x25519 = x25519_public().map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
     let greeting = greet(shape, &key, name, clock::unix_time() as u32, &entropy::array(), &x25519);
     let sent = places.calls().hello(greeting.random);
-    let answer = ask(places, name, &greeting.wire, silence).await;
+    let question =
+        |called| Question { wanted: places.named(name.as_bytes()), hybrid: shape == Shape::Modern, called };
+    let answer = ask(places, question, &greeting.wire, silence).await;
     if sent.came_back(answer.as_ref().is_ok_and(|flight| !flight.is_empty())) {
         return Err(Failure::Loop);
     }
@@ -53,13 +56,25 @@ pub(crate) async fn sample(
     observe(&flight).map_err(Failure::Unlike)
 }
 
-async fn ask(places: &Places, name: &str, hello: &[u8], silence: Duration) -> io::Result<Vec<u8>> {
-    let mut call = places.connect(places.named(name.as_bytes()), None).await?;
+/// Also notes how long the first bytes took.
+async fn ask(
+    places: &Places,
+    question: impl Fn(bool) -> Question,
+    hello: &[u8],
+    silence: Duration,
+) -> io::Result<Vec<u8>> {
+    let called = clock::now();
+    let mut call = places.connect(question(false).wanted, None).await?;
+    let connected = clock::now();
     call.say(hello).await?;
     let mut flight = Vec::new();
     // Silence after the first bytes is the end of the flight; before them it is none.
     let first = timeout(PATIENCE, receive(&mut call.stream, &mut flight)).await??;
+    let answered = clock::now();
     if first > 0 {
+        for (from, was_called) in [(called, false), (connected, true)] {
+            places.latencies().note(question(was_called), answered.saturating_duration_since(from));
+        }
         while flight.len() < MAX_FLIGHT {
             match timeout(silence, receive(&mut call.stream, &mut flight)).await {
                 Ok(Ok(1..)) => {}

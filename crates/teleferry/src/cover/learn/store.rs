@@ -31,6 +31,9 @@ struct Written {
     version: u32,
     target: String,
     profiles: Vec<Entry>,
+    /// How long answers took, in nanoseconds; see [`Latencies`](crate::cover::latency::Latencies).
+    #[serde(default)]
+    latencies: Vec<Vec<u32>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,27 +53,28 @@ impl Store {
         Self { directory, target }
     }
 
-    /// What was kept; nothing when it is of another site or cannot be read.
-    pub(super) fn load(&self) -> Profiles {
+    /// What was kept: profiles and latencies. Nothing when it is of another site or cannot be read.
+    pub(super) fn load(&self) -> (Profiles, Vec<Vec<u32>>) {
         let path = self.directory.join(FILE);
         let small = fs::metadata(&path).is_ok_and(|file| file.len() <= MAX_FILE);
         let text = if small { fs::read(&path).unwrap_or_default() } else { Vec::new() };
         let written = serde_json::from_slice(&text)
             .ok()
             .filter(|written: &Written| written.version == VERSION && written.target == self.target);
-        let entries = written.map(|written| written.profiles).unwrap_or_default();
-        Profiles(entries.into_iter().filter_map(Entry::read).collect())
+        let Some(Written { profiles, latencies, .. }) = written else { return Default::default() };
+        (Profiles(profiles.into_iter().filter_map(Entry::read).collect()), latencies)
     }
 
     /// Keeps them.
     ///
     /// # Errors
     /// The directory or the file cannot be written.
-    pub(super) fn save(&self, profiles: &Profiles) -> io::Result<()> {
+    pub(super) fn save(&self, profiles: &Profiles, latencies: &[Vec<u32>]) -> io::Result<()> {
         let written = Written {
             version: VERSION,
             target: self.target.clone(),
             profiles: profiles.0.iter().map(Entry::write).collect(),
+            latencies: latencies.to_vec(),
         };
         state::write(&self.directory, FILE, &serde_json::to_vec(&written)?)
     }
@@ -124,17 +128,17 @@ mod tests {
     fn what_was_kept_is_there_again_for_the_same_site_alone() {
         let directory = tempfile::tempdir().expect("a directory");
         let store = |target: &str| Store::new(directory.path().to_owned(), target.to_owned());
-        assert_eq!(store("a:443").load(), Profiles::default());
-        store("a:443").save(&profiles()).expect("kept");
-        assert_eq!(store("a:443").load(), profiles());
-        assert_eq!(store("b:443").load(), Profiles::default());
+        assert_eq!(store("a:443").load().0, Profiles::default());
+        store("a:443").save(&profiles(), &[vec![7, 8], vec![]]).expect("kept");
+        assert_eq!(store("a:443").load(), (profiles(), vec![vec![7, 8], vec![]]));
+        assert_eq!(store("b:443").load().0, Profiles::default());
     }
 
     #[test]
     fn a_spoilt_or_other_file_is_as_good_as_none() {
         let directory = tempfile::tempdir().expect("a directory");
         let store = Store::new(directory.path().to_owned(), "a:443".to_owned());
-        store.save(&profiles()).expect("kept");
+        store.save(&profiles(), &[vec![7, 8], vec![]]).expect("kept");
         let path = directory.path().join(FILE);
         let text = fs::read_to_string(&path).expect("there");
         for spoilt in [
@@ -144,7 +148,7 @@ mod tests {
             text.replace("[[573,1],[574,2]]", "[]"),
         ] {
             fs::write(&path, spoilt).expect("written");
-            assert_eq!(store.load(), Profiles::default());
+            assert_eq!(store.load().0, Profiles::default());
         }
     }
 }

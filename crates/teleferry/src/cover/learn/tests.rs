@@ -56,6 +56,7 @@ fn places(address: SocketAddr) -> Places {
         connect_timeout,
         proxy_protocol: None,
         learn: true,
+        latency: true,
     };
     Places::new(&cover, &Own::default()).expect("no loop").0
 }
@@ -138,5 +139,8 @@ async fn a_round_makes_the_profile_known_and_keeps_it() {
     let lengths = &made.of(NAME, true).expect("it is known").lengths;
     assert_eq!(lengths.iter().map(|&(_, times)| times).sum::<u32>(), SAMPLES as u32);
     assert!(made.of(NAME, false).is_some());
-    assert_eq!(store().load(), *made);
+    let (kept, latencies) = store().load();
+    assert_eq!(kept, *made);
+    // Of each shape the whole time and that behind the call; every answer was timed.
+    assert_eq!(latencies.iter().map(Vec::len).collect::<Vec<_>>(), [SAMPLES; 4]);
 }

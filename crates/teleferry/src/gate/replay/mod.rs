@@ -5,11 +5,13 @@
 
 mod file;
 mod generations;
+mod heir;
 
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use teleferry_proto::replay::ReplayKey;
@@ -17,13 +19,15 @@ use tracing::{info, warn};
 
 use crate::clock;
 use crate::config;
+use crate::listen::Handover;
 use file::Remembered;
 use generations::{Generations, Limits};
+use heir::Heir;
 
 /// Which first flights there were.
 #[derive(Debug)]
 pub(crate) struct Replay {
-    parts: Box<[Mutex<Generations>]>,
+    parts: Arc<[Mutex<Generations>]>,
     enabled: AtomicBool,
     persist: AtomicBool,
     directory: PathBuf,
@@ -35,6 +39,9 @@ pub(crate) struct Replay {
     said: AtomicBool,
     /// Another process keeps it now.
     left: AtomicBool,
+    /// It takes this one's place, and is told whom we let in.
+    heir: Mutex<Option<Heir>>,
+    has_heir: AtomicBool,
 }
 
 /// How much is remembered.
@@ -70,6 +77,8 @@ impl Replay {
             forgotten: 0..0,
             said: AtomicBool::new(false),
             left: AtomicBool::new(false),
+            heir: Mutex::default(),
+            has_heir: AtomicBool::new(false),
         };
         if settings.enabled {
             replay.forgotten = replay.recall();
@@ -124,18 +133,27 @@ impl Replay {
 
     /// Looks whether a proven header came before, and remembers it; of two at once, one is new.
     pub(crate) fn header(&self, key: ReplayKey) -> Recall {
-        if !self.enabled.load(Relaxed) || lock(&self.parts[part_of(key)]).insert(key, self.now()) {
-            Recall::New
-        } else {
-            Recall::Known
+        if !self.enabled.load(Relaxed) {
+            return Recall::New;
         }
+        let mut part = lock(&self.parts[part_of(key)]);
+        if !part.insert(key, self.now()) {
+            return Recall::Known;
+        }
+        // Under the part's lock: either the heir is told, or what is written for it has the key.
+        if self.has_heir.load(Relaxed)
+            && let Some(heir) = &mut *self.heir()
+        {
+            heir.tell(key);
+        }
+        Recall::New
     }
 
     /// Takes up new settings. What is remembered stays so.
     pub(crate) fn configure(&self, settings: &config::Replay) {
         self.enabled.store(settings.enabled, Relaxed);
         self.persist.store(settings.persist, Relaxed);
-        for part in &self.parts {
+        for part in self.parts.iter() {
             lock(part).set_limits(limits(settings));
         }
     }
@@ -144,7 +162,7 @@ impl Replay {
     /// time of writing a file.
     pub(crate) fn keep(&self, complete: bool) {
         let (mut lists, mut age) = ([Vec::new(), Vec::new()], Duration::MAX);
-        for part in &self.parts {
+        for part in self.parts.iter() {
             let mut part = lock(part);
             part.age(self.now());
             if self.persist.load(Relaxed) {
@@ -173,12 +191,42 @@ impl Replay {
 
     /// Keeps it for a process that takes this one's place, and does not write over what that one keeps from then on.
     pub(crate) fn leave(&self) {
+        *self.heir() = Some(Heir::default());
+        self.has_heir.store(true, Relaxed);
         self.keep(false);
         self.left.store(true, Relaxed);
     }
 
+    /// The process that takes this one's place listens: it is told who was let in since [`leave`](Self::leave), and will be.
+    pub(crate) fn hand_on(&self, way: Handover) {
+        if let Some(heir) = &mut *self.heir() {
+            heir.listens(way);
+        }
+    }
+
+    /// Hears of those whom the process before let in since it wrote its memory; of late ones in the background, until it is
+    /// gone.
+    ///
+    /// # Errors
+    /// It does not tell all of them in time, or the system has no thread to give.
+    pub(crate) fn inherit(&self, before: Handover) -> io::Result<()> {
+        let (parts, start) = (Arc::clone(&self.parts), self.start);
+        let remember = move |key| {
+            lock(&parts[part_of(key)]).insert(key, now_since(start));
+        };
+        heir::hear_all(&before, &remember)?;
+        let hearing = std::thread::Builder::new().name("heir".into());
+        hearing.spawn(move || heir::hear_later(&before, remember)).map(drop)
+    }
+
+    fn heir(&self) -> MutexGuard<'_, Option<Heir>> {
+        self.heir.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// No process took this one's place after all.
     pub(crate) fn stay(&self) {
+        self.has_heir.store(false, Relaxed);
+        *self.heir() = None;
         self.left.store(false, Relaxed);
     }
 
@@ -192,8 +240,12 @@ impl Replay {
 
     /// The time on the clock of the generations.
     fn now(&self) -> Duration {
-        BEFORE + clock::now().duration_since(self.start)
+        now_since(self.start)
     }
+}
+
+fn now_since(start: Instant) -> Duration {
+    BEFORE + clock::now().duration_since(start)
 }
 
 fn limits(settings: &config::Replay) -> Limits {

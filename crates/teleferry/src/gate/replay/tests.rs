@@ -120,3 +120,30 @@ fn the_capacity_holds_and_evictions_are_counted() {
     assert!((6_400..=12_800 + 2 * PARTS as u64).contains(&entries), "{entries}");
     assert_eq!(entries + evicted, 60_000);
 }
+
+/// A process that takes another's place knows whom that let in to the last, however late.
+#[test]
+fn who_was_let_in_during_an_upgrade_is_known_to_the_next_process() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let old = Replay::new(&settings(), directory.path());
+    assert_eq!(old.header(key(1)), Recall::New);
+    old.leave();
+    assert_eq!(old.header(key(2)), Recall::New);
+    let new = Replay::new(&settings(), directory.path());
+    let (ours, theirs) = Handover::pair().expect("a pair");
+    std::thread::scope(|scope| {
+        scope.spawn(|| old.hand_on(ours));
+        new.inherit(Handover::adopt(theirs)).expect("all are told");
+    });
+    assert_eq!(old.header(key(3)), Recall::New, "one that was at the door already");
+    // Told in the background.
+    let told = || new.counts().entries == 3;
+    let started = clock::now();
+    while !told() && started.elapsed() < Duration::from_secs(20) {
+        std::thread::yield_now();
+    }
+    for n in 1..=3 {
+        assert_eq!(new.header(key(n)), Recall::Known, "{n}");
+    }
+    assert_eq!(new.header(key(4)), Recall::New);
+}

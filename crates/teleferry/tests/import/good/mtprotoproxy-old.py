@@ -1,0 +1,8 @@
+'''An old file, from before MODES.'''
+PORT = 8443
+USERS = {"tg": "8f1d5b0c4e3a49719c2b7d60a5e4f312"}
+SECURE_ONLY = True
+LISTEN_ADDR_IPV6 = None
+IGNORE_TIME_SKEW = True
+PROXY_PROTOCOL = True
+REPLAY_CHECK_LEN = 0
