@@ -24,6 +24,8 @@ enum Way {
     Recrypt(Box<Recrypt>),
     /// Either of them, and in pieces that can be records.
     InRecords(Box<Downlink>),
+    /// Decrypt: somebody else encrypts for the client.
+    Decrypt(Box<CtrStream>),
 }
 
 /// Apart, so that a connection on the fast path does not pay for it.
@@ -56,7 +58,7 @@ impl Direct {
         let Initiated { wire, to_server, from_server } = obfuscated::initiate(&random, header, None)?;
         let way = if records {
             let to_client = (!fast_path).then(|| to_client.clone());
-            Way::InRecords(Box::new(Downlink::new(from_server, to_client)))
+            Way::InRecords(Box::new(Downlink::new(Some(from_server), to_client)))
         } else if fast_path {
             Way::FastPath
         } else {
@@ -65,12 +67,19 @@ impl Direct {
         Some((wire, Self { to_dc: to_server, way }))
     }
 
+    /// The same for a client who is somewhere else: the bytes for it come out decrypted.
+    #[must_use]
+    pub fn open_plain(random: &[u8; HEADER_LEN], header: Header) -> Option<([u8; HEADER_LEN], Self)> {
+        let Initiated { wire, to_server, from_server } = obfuscated::initiate(random, header, None)?;
+        Some((wire, Self { to_dc: to_server, way: Way::Decrypt(Box::new(from_server)) }))
+    }
+
     /// Whether bytes from the data centre go to the client as they are.
     #[must_use]
     pub const fn is_fast_path(&self) -> bool {
         match &self.way {
             Way::FastPath => true,
-            Way::Recrypt(_) => false,
+            Way::Recrypt(_) | Way::Decrypt(_) => false,
             Way::InRecords(downlink) => downlink.is_fast_path(),
         }
     }
@@ -80,7 +89,7 @@ impl Direct {
     pub fn unseen(&self) -> usize {
         match &self.way {
             Way::FastPath => usize::MAX,
-            Way::Recrypt(_) => 0,
+            Way::Recrypt(_) | Way::Decrypt(_) => 0,
             Way::InRecords(downlink) => downlink.unseen(),
         }
     }
@@ -116,13 +125,19 @@ impl Direct {
                 data
             }
             Way::InRecords(downlink) => downlink.receive(buf, data, random),
+            Way::Decrypt(from_dc) => {
+                if let Some(stream) = buf.get_mut(data.clone()) {
+                    from_dc.apply(stream);
+                }
+                data
+            }
         }
     }
 
     /// The data centre sends nothing more: what waited for more, to be sent as it is. [`HEADROOM`] bytes at most.
     pub fn end(&mut self) -> &[u8] {
         match &mut self.way {
-            Way::FastPath | Way::Recrypt(_) => &[],
+            Way::FastPath | Way::Recrypt(_) | Way::Decrypt(_) => &[],
             Way::InRecords(downlink) => downlink.end(),
         }
     }

@@ -26,7 +26,8 @@ const SHORTEST_MESSAGE: u32 = 24;
 /// at most [`HEADROOM`] bytes between calls.
 #[derive(Debug)]
 pub(crate) struct Downlink {
-    from_dc: CtrStream,
+    /// `None` where the stream comes decrypted.
+    from_dc: Option<CtrStream>,
     /// `None` on the fast path: what the data centre encrypts, the client decrypts.
     to_client: Option<CtrStream>,
     frames: Frames,
@@ -50,8 +51,10 @@ struct Frames {
 }
 
 impl Downlink {
-    /// At position 0 of the stream. Without `to_client` both sides use the same key.
-    pub(crate) fn new(from_dc: CtrStream, to_client: Option<CtrStream>) -> Self {
+    /// At position 0 of the stream. Without `to_client` both sides use the same key; without `from_dc` the stream comes
+    /// decrypted. One of them is there.
+    pub(crate) fn new(from_dc: Option<CtrStream>, to_client: Option<CtrStream>) -> Self {
+        debug_assert!(from_dc.is_some() || to_client.is_some(), "nothing is sent in the open");
         Self { from_dc, to_client, frames: Frames::default(), held: [0; HEADROOM], held_len: 0 }
     }
 
@@ -70,7 +73,9 @@ impl Downlink {
 
     /// So many bytes of [`unseen`](Self::unseen) have passed.
     pub(crate) fn passed(&mut self, len: usize) {
-        self.from_dc.skip(len as u64);
+        if let Some(from_dc) = &mut self.from_dc {
+            from_dc.skip(len as u64);
+        }
         self.frames.left = self.frames.left.saturating_sub(len as u32);
     }
 
@@ -100,6 +105,11 @@ impl Downlink {
         start..end
     }
 
+    /// True between two frames.
+    pub(crate) fn is_at_border(&self) -> bool {
+        self.frames.to_come() == 0
+    }
+
     /// Nothing more comes: what was kept, as it is.
     pub(crate) fn end(&mut self) -> &[u8] {
         let len = usize::from(std::mem::take(&mut self.held_len));
@@ -110,10 +120,12 @@ impl Downlink {
     fn pass(&mut self, bytes: &mut [u8]) {
         let Self { from_dc, to_client, frames, .. } = self;
         if let Some(to_client) = to_client {
-            from_dc.apply(bytes);
+            if let Some(from_dc) = from_dc {
+                from_dc.apply(bytes);
+            }
             frames.walk(bytes.len(), |at, header| copy(header, bytes.get(at..).unwrap_or_default()));
             to_client.apply(bytes);
-        } else {
+        } else if let Some(from_dc) = from_dc {
             // Only length fields are decrypted, beside the stream.
             frames.walk(bytes.len(), |at, header| {
                 copy(header, bytes.get(at..).unwrap_or_default());
@@ -131,7 +143,12 @@ impl Downlink {
         let len = noop_len(total);
         let Some(frame) = buf.get_mut(end..end.saturating_add(len)) else { return 0 };
         write_noop(frame, random);
-        self.to_client.get_or_insert_with(|| self.from_dc.clone()).apply(frame);
+        if self.to_client.is_none() {
+            self.to_client.clone_from(&self.from_dc);
+        }
+        if let Some(to_client) = &mut self.to_client {
+            to_client.apply(frame);
+        }
         len
     }
 
@@ -313,11 +330,15 @@ mod tests {
             sent in prop::collection::vec(sent(), 0..12),
             cuts in prop::collection::vec(1_usize..70_000, 0..12),
             small in prop::collection::vec(1_usize..40, 0..30),
-            fast in any::<bool>(),
+            way in 0..3,
         ) {
             let plain: Vec<u8> = sent.iter().flat_map(encode).collect();
+            // On the fast path, encrypted again, or decrypted before it came here.
+            let (fast, plain_input) = (way == 0, way == 2);
             let mut wire = plain.clone();
-            cipher().apply(&mut wire);
+            if !plain_input {
+                cipher().apply(&mut wire);
+            }
             // Each message in pieces of its own where the cuts allow it: small and large ones in turn.
             let mut lens = cuts.iter().copied().zip(small.iter().copied().chain(std::iter::repeat(1))).flat_map(|(a, b)| [b, a]);
             let (mut rest, mut pieces) = (&wire[..], Vec::new());
@@ -327,7 +348,7 @@ mod tests {
                 rest = &rest[len..];
             }
             let other = CtrStream::new(&[8; 32], &[2; 16]);
-            let mut downlink = Downlink::new(cipher(), (!fast).then(|| other.clone()));
+            let mut downlink = Downlink::new((!plain_input).then(cipher), (!fast).then(|| other.clone()));
             let out = run(&mut downlink, &pieces);
             let mut stream = out.concat();
             (if fast { cipher() } else { other }).apply(&mut stream);
@@ -353,7 +374,7 @@ mod tests {
             let plain = [encode(&Sent::Message(len)), encode(&Sent::Message(40))].concat();
             let mut wire = plain.clone();
             cipher().apply(&mut wire);
-            let mut downlink = Downlink::new(cipher(), None);
+            let mut downlink = Downlink::new(Some(cipher()), None);
             let mut out = run(&mut downlink, &[wire[..50].to_vec()]).concat();
             let unseen = (downlink.unseen() as f64 * part) as usize;
             out.extend(&wire[50..50 + unseen]);
@@ -368,7 +389,7 @@ mod tests {
 
     #[test]
     fn a_lone_ack_is_padded_once_the_client_has_shown_what_it_is() {
-        let mut downlink = Downlink::new(cipher(), None);
+        let mut downlink = Downlink::new(Some(cipher()), None);
         let parts = [Sent::Ack, Sent::Message(40), Sent::Ack, Sent::Error(4), Sent::Message(50)];
         let plain: Vec<Vec<u8>> = parts.iter().map(encode).collect();
         let mut encrypt = cipher();

@@ -17,6 +17,7 @@
 )]
 
 pub mod accept;
+pub mod call;
 pub mod cipher;
 pub mod dc;
 pub mod direct;

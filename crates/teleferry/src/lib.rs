@@ -1,6 +1,7 @@
 //! The server: everything that touches a socket, a clock or a file.
 
 pub mod admin;
+mod back;
 mod backend;
 pub mod cli;
 mod client;
@@ -27,5 +28,6 @@ mod shard;
 pub mod state;
 mod sys;
 pub mod telegram;
+mod trunk;
 pub mod upgrade;
 mod watchdog;

@@ -13,6 +13,7 @@ use crate::config::{ListenAddress, Snapshot};
 use crate::gate::{GateCounts, Tables};
 use crate::observe::{
     Counts, DcCounters, LinkCounts, ProcessReading, ReloadCounts, Reloads, ShardCounters, Spread, Stage,
+    TrunkCounts,
 };
 use crate::server::{Settings, Watched};
 use crate::shard::Phase;
@@ -39,6 +40,8 @@ pub struct Reading {
     pub dcs: BTreeMap<i16, DcReading>,
     /// Every link to a middle proxy.
     pub links: Vec<LinkReading>,
+    /// The connections between front and back, by the other side's name.
+    pub trunks: BTreeMap<String, TrunkCounts>,
     /// What all links counted, and what waits in memory.
     pub link_counts: LinkCounts,
     /// Middle proxies whose last attempts failed, with how many in a row.
@@ -174,6 +177,7 @@ impl Observer {
             listeners: watched.listeners(),
             dcs: dcs(&watched.shards),
             links: links(&watched.shards),
+            trunks: self.watched.trunks(),
             link_counts: watched.links(),
             failing: watched.shared.endpoints.failing(),
             stages: Stage::ALL.map(|stage| (stage, spread(&watched.shards, |s| &s.stages[stage as usize]))),

@@ -4,7 +4,7 @@ mod addresses;
 mod reload;
 mod settings;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -18,12 +18,13 @@ use tracing::warn;
 pub(crate) use settings::{Rules, Settings, Shared};
 
 use crate::clock;
-use crate::config::{CoverHost, ListenAddress, Mode, Snapshot};
+use crate::config::{CoverHost, ListenAddress, Mode, RoleKind, Snapshot};
 use crate::control::{ReloadError, ReloadReport};
 use crate::cover;
 use crate::gate::{GateCounts, Tables, Upkeep};
+use crate::identity::Flaw;
 use crate::listen::{Handover, Registry};
-use crate::observe::{Counts, LinkCounts, Reach, Reloads, ShardCounters};
+use crate::observe::{Counts, LinkCounts, Reach, Reloads, ShardCounters, TrunkCounts};
 use crate::reading::{ListenerReading, Observer};
 use crate::shard::{self, Advance as _, Phase, Seat};
 use crate::telegram::{Feed, Known};
@@ -90,6 +91,13 @@ impl Watched {
         self.registry.names().into_iter().filter_map(read).collect()
     }
 
+    /// The connections between front and back, by the other side's name, summed over the shards.
+    pub(crate) fn trunks(&self) -> BTreeMap<String, TrunkCounts> {
+        let mut sums = BTreeMap::new();
+        self.shards.iter().for_each(|shard| shard.trunks.add_to(&mut sums));
+        sums
+    }
+
     /// The counters of the links to middle proxies, summed over the shards.
     pub(crate) fn links(&self) -> LinkCounts {
         let memory = &self.shared.memory;
@@ -126,6 +134,8 @@ pub enum StartError {
     },
     /// The cover site is this server itself.
     CoverLoop(CoverHost),
+    /// The certificates cannot be used.
+    Identity(Flaw),
     /// No thread could be started.
     Thread(io::Error),
 }
@@ -144,9 +154,9 @@ impl Server {
         let shards = worker_count(snapshot.server.workers);
         let mut rebuild = Rebuild::default();
         let Plan { addresses, sockets } =
-            Plan::new(&snapshot.listeners, &[], shards, &mut rebuild.next_address, inherited)?;
+            Plan::new(&settings::listeners(&snapshot), &[], shards, &mut rebuild.next_address, inherited)?;
         rebuild.addresses = addresses;
-        rebuild.feed = (snapshot.telegram.mode != Mode::Direct).then(|| Feed::new(&snapshot));
+        rebuild.feed = uses_middle(&snapshot).then(|| Feed::new(&snapshot));
         let first = if inherited.is_awaited() { Phase::Starting } else { Phase::Running };
         let (phase, receiver) = watch::channel(first);
         let (accepting, accepting_ends) = mpsc::channel(1);
@@ -154,9 +164,9 @@ impl Server {
         let own = rebuild.own(&snapshot, known.clone());
         let site = cover::Site::start(&snapshot, own)?;
         let shared = Arc::new(Shared::new(shards, &snapshot));
-        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site, &shared.gate));
+        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site, &shared.gate)?);
         let registry = Arc::new(Registry::default());
-        rebuild.open_accounts(&registry, shards, &snapshot);
+        rebuild.open_accounts(&registry, shards, &settings);
         let started = clock::now();
         let watched = Arc::new(Watched {
             shared,
@@ -273,13 +283,19 @@ impl Server {
     #[must_use]
     pub fn known(&self) -> Option<watch::Receiver<Arc<Known>>> {
         let settings = &self.published.load().settings;
-        settings.known.clone().filter(|_| settings.snapshot.telegram.mode != Mode::Direct)
+        settings.known.clone().filter(|_| uses_middle(&settings.snapshot))
     }
 
     /// The counters of the links to middle proxies, summed over the shards.
     #[must_use]
     pub fn links(&self) -> LinkCounts {
         self.watched.links()
+    }
+
+    /// The connections between front and back, by the other side's name, summed over the shards.
+    #[must_use]
+    pub fn trunks(&self) -> BTreeMap<String, TrunkCounts> {
+        self.watched.trunks()
     }
 
     /// Which ways to Telegram work, by data centre: those of the address book and those that middle proxies are published
@@ -360,6 +376,17 @@ pub(crate) fn worker_count(configured: usize) -> usize {
     }
 }
 
+/// Whether sessions are taken to middle proxies from here.
+fn uses_middle(snapshot: &Snapshot) -> bool {
+    snapshot.telegram.mode != Mode::Direct && snapshot.role.kind() != RoleKind::Front
+}
+
+impl From<Flaw> for StartError {
+    fn from(flaw: Flaw) -> Self {
+        Self::Identity(flaw)
+    }
+}
+
 impl From<cover::SiteError> for StartError {
     fn from(error: cover::SiteError) -> Self {
         match error {
@@ -390,6 +417,7 @@ impl fmt::Display for StartError {
                 f,
                 "cover.target ({host}) leads back to this server: set it to the address of the web server itself"
             ),
+            Self::Identity(flaw) => write!(f, "the certificates of role.tls cannot be used: {flaw}"),
             Self::Thread(error) => write!(f, "no worker thread can be started: {error}"),
         }
     }

@@ -10,6 +10,7 @@
     reason = "a broken invariant has to panic here, and none of this is in the product"
 )]
 
+mod call;
 mod door;
 mod frames;
 mod full;
@@ -18,6 +19,7 @@ mod hello;
 mod middle;
 mod text;
 
+pub use call::call;
 pub use door::accept;
 pub use frames::{frames, session};
 pub use full::{full, rpc};
@@ -100,9 +102,10 @@ mod tests {
 
     type Entry = (&'static str, fn(&[u8]));
 
-    const ENTRIES: [Entry; 13] = [
+    const ENTRIES: [Entry; 14] = [
         ("accept", accept),
         ("answer", answer),
+        ("call", call),
         ("client_hello", client_hello),
         ("frames", frames),
         ("full", full),
@@ -180,6 +183,11 @@ mod tests {
     #[test]
     fn answer_holds() {
         holds("answer", 1024);
+    }
+
+    #[test]
+    fn call_holds() {
+        holds("call", 1024);
     }
 
     #[test]

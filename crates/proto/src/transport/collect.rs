@@ -38,13 +38,31 @@ impl Collector {
     /// # Errors
     /// An illegal length. The stream cannot be read any further.
     pub fn next<'a, 'r: 'a>(&'a mut self, rest: &mut &'r [u8]) -> Result<Option<Collected<'a>>, FrameError> {
+        Ok(self.next_whole(rest)?.and_then(|(header, [frame, last])| collected(&header, frame, last)))
+    }
+
+    /// The same as the frame that the message came in, in two pieces.
+    ///
+    /// # Errors
+    /// An illegal length. The stream cannot be read any further.
+    pub fn next_frame<'a, 'r: 'a>(
+        &'a mut self,
+        rest: &mut &'r [u8],
+    ) -> Result<Option<[&'a [u8]; 2]>, FrameError> {
+        Ok(self.next_whole(rest)?.map(|(_, frame)| frame))
+    }
+
+    fn next_whole<'a, 'r: 'a>(
+        &'a mut self,
+        rest: &mut &'r [u8],
+    ) -> Result<Option<(FrameHeader, [&'a [u8]; 2])>, FrameError> {
         self.forget();
         if self.partial.is_empty() {
             if let Some(header) = client_header(self.framing, rest)?
                 && let Some((frame, behind)) = rest.split_at_checked(whole(&header))
             {
                 *rest = behind;
-                return Ok(collected(&header, frame, &[]));
+                return Ok(Some((header, [frame, &[]])));
             }
             self.partial.extend_from_slice(rest);
             *rest = &[];
@@ -64,7 +82,7 @@ impl Collector {
         };
         *rest = behind;
         self.done = true;
-        Ok(collected(&header, &self.partial, last))
+        Ok(Some((header, [&self.partial, last])))
     }
 
     /// Bytes that are kept of a frame that is not whole.
@@ -140,6 +158,11 @@ mod tests {
                 let padding: &[u8] = if framing == Framing::Padded { &[1, 2, 3] } else { &[] };
                 encode(framing, message, *ack, padding, &mut wire);
             }
+            let (mut collector, mut frames, mut all) = (Collector::new(framing), Vec::new(), wire.as_slice());
+            while let Some(frame) = collector.next_frame(&mut all).expect("legal") {
+                frames.extend(frame.concat());
+            }
+            prop_assert_eq!(&frames, &wire);
             let (mut pieces, mut rest) = (Vec::new(), wire.as_slice());
             for cut in cuts {
                 let (piece, behind) = rest.split_at(cut.min(rest.len()));

@@ -90,7 +90,7 @@ pub const fn server_header(framing: Framing, bytes: &[u8]) -> Result<Option<Fram
     }
 }
 
-const fn raw_header(framing: Framing, bytes: &[u8]) -> Option<FrameHeader> {
+pub(super) const fn raw_header(framing: Framing, bytes: &[u8]) -> Option<FrameHeader> {
     match (framing, bytes) {
         (Framing::Abridged, [first, ..]) if *first & 0x7f != ABRIDGED_LONG => Some(FrameHeader {
             header_len: 1,

@@ -3,12 +3,14 @@
 //! Frames follow one another without a gap in both directions. A frame's length is judged from its header alone,
 //! before any of its bytes are buffered.
 
+mod borders;
 mod collect;
 mod decoder;
 mod encode;
 pub mod full;
 mod header;
 
+pub use borders::Borders;
 pub use collect::{Collected, Collector};
 pub use decoder::{ClientDecoder, Frame, ServerDecoder, ServerFrame};
 pub use encode::{FrameHead, encode, encode_quick_ack, frame_head, quick_ack_bytes};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::config::Mode;
+use crate::observe::TrunkCounts;
 use crate::reading::{DcReading, LinkReading, ListenerReading, Observer, Reading};
 
 /// How the server is.
@@ -25,6 +26,10 @@ pub struct Status {
     pub clients: u64,
     /// Every listener.
     pub listeners: Vec<Listener>,
+    /// What it is: both, front or back.
+    pub role: String,
+    /// On a front every back, on a back every front that was ever here.
+    pub peers: Vec<Peer>,
     /// Every data centre that clients were taken to, or that has links.
     pub dcs: Vec<Dc>,
     /// Visitors that were refused, by reason.
@@ -70,6 +75,35 @@ pub struct Listener {
     pub sent_bytes: u64,
     /// Ended connections by reason, `side:kind`.
     pub closed: BTreeMap<String, u64>,
+}
+
+/// The other half of a split proxy.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Peer {
+    /// A back's address, or the name in a front's certificate; empty for those without one.
+    pub name: String,
+    /// Connections that are open.
+    pub connections: u64,
+    /// Connections that take sessions; on a front only.
+    pub ready: u64,
+    /// Attempts to connect that failed, and handshakes that were refused.
+    pub failed: u64,
+    /// Sessions that are there now.
+    pub sessions: u64,
+    /// Sessions that were ever there.
+    pub calls: u64,
+    /// Sessions that went elsewhere from there, or from its connection.
+    pub moved: u64,
+    /// Sessions that it would not take, or that were not taken from it.
+    pub refused: u64,
+    /// How often a session there changed its link to Telegram.
+    pub migrated: u64,
+    /// How long it last took to answer, in microseconds; 0 when that is not known.
+    pub round_trip_micros: u64,
+    /// Bytes that came, as they are on the wire.
+    pub received_bytes: u64,
+    /// Bytes that went.
+    pub sent_bytes: u64,
 }
 
 /// A data centre.
@@ -123,6 +157,8 @@ impl Status {
             mode: mode.name().to_owned(),
             clients: reading.sessions(),
             listeners: reading.listeners.iter().map(Listener::from).collect(),
+            role: observer.snapshot().role.kind().name().to_owned(),
+            peers: reading.trunks.iter().map(Peer::from).collect(),
             dcs: dcs(&reading),
             refused_visitors: owned(&reading.strangers()),
             queued_bytes: reading.link_counts.queued,
@@ -194,6 +230,25 @@ impl Link {
             state: link.state.label().to_owned(),
             clients: link.clients,
             endpoint_failures: failing.map_or(0, |(_, failures)| *failures),
+        }
+    }
+}
+
+impl From<(&String, &TrunkCounts)> for Peer {
+    fn from((name, counts): (&String, &TrunkCounts)) -> Self {
+        Self {
+            name: name.clone(),
+            connections: counts.open,
+            ready: counts.ready,
+            failed: counts.failed,
+            sessions: counts.sessions,
+            calls: counts.calls,
+            moved: counts.moved,
+            refused: counts.refused,
+            migrated: counts.migrated,
+            round_trip_micros: u64::try_from(counts.round_trip.as_micros()).unwrap_or(u64::MAX),
+            received_bytes: counts.received,
+            sent_bytes: counts.sent,
         }
     }
 }

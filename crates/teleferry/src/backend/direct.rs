@@ -29,11 +29,18 @@ pub(crate) struct DirectLeg {
 
 /// How bytes go to the client.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Way {
-    /// Without cryptography where that can be.
-    pub(crate) fast_path: bool,
-    /// In TLS records.
-    pub(crate) records: bool,
+pub(crate) enum Way<'a> {
+    /// Encrypted for it.
+    Encrypted {
+        /// Its cipher at position 0.
+        to_client: &'a CtrStream,
+        /// Without cryptography where that can be.
+        fast_path: bool,
+        /// In TLS records.
+        records: bool,
+    },
+    /// Decrypted: the front encrypts.
+    Plain,
 }
 
 impl DirectLeg {
@@ -44,13 +51,12 @@ impl DirectLeg {
     pub(crate) async fn open(
         destination: &Destination,
         header: Header,
-        to_client: &CtrStream,
-        way: Way,
+        way: Way<'_>,
         connect_timeout: Duration,
     ) -> Result<Self, DialError> {
         let (stream, address) = dial(&destination.addresses, connect_timeout).await?;
         let header = Header { dc: destination.dc, ..header };
-        let (wire, direct) = draw_header(header, to_client, way);
+        let (wire, direct) = draw_header(header, way);
         let mut outbox = Outbox::default();
         outbox.hold(&wire);
         Ok(Self { stream, unproven: Some(Box::new(address)), direct, outbox })
@@ -139,9 +145,16 @@ impl DirectLeg {
 }
 
 /// Draws random bytes until they make a header that looks like no other protocol.
-fn draw_header(header: Header, to_client: &CtrStream, way: Way) -> ([u8; HEADER_LEN], Direct) {
+fn draw_header(header: Header, way: Way<'_>) -> ([u8; HEADER_LEN], Direct) {
     loop {
-        if let Some(drawn) = Direct::open(&entropy::array(), header, to_client, way.fast_path, way.records) {
+        let random = entropy::array();
+        let drawn = match way {
+            Way::Encrypted { to_client, fast_path, records } => {
+                Direct::open(&random, header, to_client, fast_path, records)
+            }
+            Way::Plain => Direct::open_plain(&random, header),
+        };
+        if let Some(drawn) = drawn {
             return drawn;
         }
     }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
-use super::{DirectLeg, MiddleLeg};
+use super::{DirectLeg, MiddleLeg, RemoteLeg};
 use crate::observe::{CloseReason, Kind};
 use crate::shard::Moment;
 
@@ -17,6 +17,8 @@ pub(crate) enum Leg {
     Direct(DirectLeg),
     /// A place on a link to a middle proxy. Answers go past the session, to the client's socket.
     Middle(MiddleLeg),
+    /// A call to a back, which takes it to Telegram. Answers are [received](Self::poll_receive) by the session.
+    Remote(Box<RemoteLeg>),
 }
 
 /// The connection to Telegram broke.
@@ -30,6 +32,7 @@ impl Leg {
         match self {
             Self::Direct(_) => "direct",
             Self::Middle(_) => "middle",
+            Self::Remote(_) => "remote",
         }
     }
 
@@ -47,6 +50,7 @@ impl Leg {
         match self {
             Self::Direct(leg) => leg.send(cx, buf, stream).map_err(broken),
             Self::Middle(leg) => leg.send(&buf[stream]),
+            Self::Remote(leg) => leg.send(&buf[stream]),
         }
     }
 
@@ -62,6 +66,7 @@ impl Leg {
                 Poll::Ready(Err(reason)) => Err(reason),
                 Poll::Ready(Ok(())) | Poll::Pending => Ok(0),
             },
+            Self::Remote(leg) => leg.flush(cx).map(|()| 0),
         }
     }
 
@@ -70,6 +75,7 @@ impl Leg {
         match self {
             Self::Direct(leg) => leg.is_clear(),
             Self::Middle(leg) => leg.is_clear(),
+            Self::Remote(leg) => leg.is_clear(),
         }
     }
 
@@ -85,6 +91,7 @@ impl Leg {
         match self {
             Self::Direct(leg) => leg.poll_receive(cx, buf).map_err(broken),
             Self::Middle(leg) => leg.poll_end(cx).map_ok(|()| 0..0),
+            Self::Remote(leg) => leg.poll_receive(cx, buf),
         }
     }
 
@@ -93,14 +100,23 @@ impl Leg {
         match self {
             Self::Direct(leg) => leg.end(cx),
             Self::Middle(leg) => leg.end(),
+            Self::Remote(leg) => leg.end(),
         }
     }
 
     /// When something last came past the session; `None` when all comes through it, or nothing came so far.
     pub(crate) fn heard(&self) -> Option<Moment> {
         match self {
-            Self::Direct(_) => None,
+            Self::Direct(_) | Self::Remote(_) => None,
             Self::Middle(leg) => leg.heard(),
+        }
+    }
+
+    /// How often the session went from one link to another.
+    pub(crate) fn migrations(&self) -> u32 {
+        match self {
+            Self::Middle(leg) => leg.migrations(),
+            Self::Direct(_) | Self::Remote(_) => 0,
         }
     }
 
@@ -109,6 +125,7 @@ impl Leg {
         match self {
             Self::Direct(_) => None,
             Self::Middle(leg) => leg.uprooted(),
+            Self::Remote(leg) => leg.uprooted(),
         }
     }
 
@@ -117,6 +134,7 @@ impl Leg {
         match self {
             Self::Direct(_) => 0,
             Self::Middle(leg) => leg.held(),
+            Self::Remote(leg) => leg.held(),
         }
     }
 
@@ -126,6 +144,7 @@ impl Leg {
         match self {
             Self::Direct(leg) => leg.unproven(),
             Self::Middle(leg) => leg.address(),
+            Self::Remote(_) => None,
         }
     }
 
@@ -133,7 +152,7 @@ impl Leg {
     pub(crate) fn unproven(&self) -> Option<SocketAddr> {
         match self {
             Self::Direct(leg) => leg.unproven(),
-            Self::Middle(_) => None,
+            Self::Middle(_) | Self::Remote(_) => None,
         }
     }
 
@@ -141,7 +160,7 @@ impl Leg {
     pub(crate) fn proven(&mut self) -> Option<SocketAddr> {
         match self {
             Self::Direct(leg) => leg.proven(),
-            Self::Middle(_) => None,
+            Self::Middle(_) | Self::Remote(_) => None,
         }
     }
 
@@ -149,7 +168,7 @@ impl Leg {
     pub(crate) fn passing(&self) -> Option<(&TcpStream, usize)> {
         match self {
             Self::Direct(leg) => leg.passing(),
-            Self::Middle(_) => None,
+            Self::Middle(_) | Self::Remote(_) => None,
         }
     }
 
@@ -164,7 +183,7 @@ impl Leg {
     pub(crate) fn take_back(&mut self, buf: &mut [u8], data: Range<usize>) -> Range<usize> {
         match self {
             Self::Direct(leg) => leg.take_back(buf, data),
-            Self::Middle(_) => data,
+            Self::Middle(_) | Self::Remote(_) => data,
         }
     }
 }

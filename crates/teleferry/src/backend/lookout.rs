@@ -23,8 +23,8 @@ pub(crate) async fn look_out(shard: Rc<Shard>) {
     loop {
         pace.tick().await;
         let now = clock::now();
-        // With one way only there is nothing to choose, and nothing to be known beforehand.
-        if shard.settings().telegram.mode != Mode::Auto {
+        // With one way only there is nothing to choose, and nothing to be known beforehand; a front goes none itself.
+        if shard.settings().telegram.mode != Mode::Auto || shard.backs().is_some() {
             continue;
         }
         let Some(address) = shard.find_dc_address(|of_dc| health.doubtful(of_dc, now)) else { continue };

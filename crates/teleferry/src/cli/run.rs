@@ -5,7 +5,7 @@ use tracing::warn;
 
 use super::failure::Failure;
 use super::settings::{Absent, Flags};
-use crate::config::{Role, Snapshot};
+use crate::config::Snapshot;
 use crate::control::{ReloadError, Source};
 use crate::logging::Logging;
 use crate::process;
@@ -18,9 +18,6 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.flags.settings(Absent::Make)?;
-    if settings.snapshot.role != Role::Both {
-        return Err(Failure::Usage("a front or a back can be checked, and cannot be run yet".to_owned()));
-    }
     let logging = Logging::start(&settings.snapshot.log).map_err(|error| Failure::Run(error.into()))?;
     for warning in &settings.warnings {
         warn!("{warning}");

@@ -39,7 +39,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Counts the connection; it has the handshake time from now on.
-    pub(super) fn open(shard: &Rc<Shard>, listener: &Rc<Listener>, place: Place, peer: Peer) -> Self {
+    pub(crate) fn open(shard: &Rc<Shard>, listener: &Rc<Listener>, place: Place, peer: Peer) -> Self {
         listener.counters.accepted.add(1);
         let alarm = shard.alarm_of(listener);
         alarm.set(shard.settings().handshake.timeout);
@@ -107,7 +107,7 @@ impl Connection {
     }
 
     /// The first byte for its client was relayed.
-    pub(super) fn answered(&self) {
+    pub(crate) fn answered(&self) {
         let millis = self.age().saturating_sub(u32::from(self.proven_after));
         self.shard().counters().stage(Stage::Relay, Duration::from_millis(millis.into()));
     }
@@ -122,7 +122,7 @@ impl Connection {
     }
 
     /// What is counted for its data centre, if it is a session.
-    pub(super) fn dc(&self) -> Option<&DcCounters> {
+    pub(crate) fn dc(&self) -> Option<&DcCounters> {
         self.dc.get().map(|counters| &**counters)
     }
 

@@ -8,7 +8,7 @@ mod half;
 mod key_share;
 mod passed_on;
 mod relay;
-mod route;
+pub(crate) mod route;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -20,6 +20,7 @@ pub(crate) use connection::Connection;
 pub(crate) use door::Door;
 pub(crate) use key_share::x25519_public;
 
+use crate::backend::{Exit, Passenger};
 use crate::cover;
 use crate::listen::Place;
 use crate::net::{ClientSide, Peer, Stream};
@@ -59,7 +60,21 @@ async fn carry(mut connection: Connection, stream: Stream, mut client: Client) {
     debug!(session = connection.id(), protocol = protocol.label(), dc = %client.header.dc, "a client");
     let held = connection.shard().shared.memory.part();
     let side = Rc::new(RefCell::new(ClientSide::new(stream, tls, held)));
-    match route::open(&connection, &client, &side).await {
+    let opened = {
+        let own = side.borrow().local_address();
+        let (side, cipher) = (Rc::clone(&side), client.to_client.clone());
+        let passenger = Passenger {
+            header: client.header,
+            own,
+            exit: Exit::Client { side, cipher },
+            peer: connection.address(),
+            ad_tag: connection.listener().rules().ad_tag,
+            moved: false,
+            listener: connection.listener(),
+        };
+        route::open(&connection, &passenger).await
+    };
+    match opened {
         Ok(leg) => {
             debug!(session = connection.id(), way = leg.way(), "on its way to Telegram");
             let (relay, early) = Relay::new(connection, side, client, leg);

@@ -269,7 +269,7 @@ impl Relay {
         if matches!(self.stage, Stage::Greeting | Stage::Asked) {
             self.stage = Stage::Flowing;
             // A link counts for itself: its answers do not come this way.
-            if matches!(self.leg, Leg::Direct(_)) {
+            if matches!(self.leg, Leg::Direct(_) | Leg::Remote(_)) {
                 self.connection.answered();
             }
         }
@@ -395,7 +395,7 @@ impl Relay {
     /// So many bytes went to Telegram. What goes over a link is counted for the data centre by the link.
     fn count_sent(&self, bytes: usize) {
         self.counters().to_telegram.add(bytes as u64);
-        if let (Leg::Direct(_), Some(dc)) = (&self.leg, self.connection.dc()) {
+        if let (Leg::Direct(_) | Leg::Remote(_), Some(dc)) = (&self.leg, self.connection.dc()) {
             dc.sent.add(bytes as u64);
         }
     }

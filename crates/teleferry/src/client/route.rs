@@ -1,17 +1,14 @@
 //! Which way a client takes to Telegram.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use teleferry_proto::dc::DcId;
 use tracing::warn;
 
 use super::Connection;
-use super::door::Client;
-use crate::backend::{Destination, DirectLeg, Leg, MiddleLeg, Passenger, Pool, Way};
+use crate::backend::{Destination, DirectLeg, Exit, Leg, MiddleLeg, Passenger, Pool, RemoteLeg, Way};
 use crate::clock;
 use crate::config::Mode;
-use crate::net::ClientSide;
 use crate::observe::{CloseReason, Counter, DcCounters, Kind};
 
 /// Opens the way that the settings prefer; with `mode = "auto"` and without an ad tag the other one where that cannot be
@@ -19,24 +16,22 @@ use crate::observe::{CloseReason, Counter, DcCounters, Kind};
 ///
 /// # Errors
 /// There is no way, for this reason.
-pub(super) async fn open(
-    connection: &Connection,
-    client: &Client,
-    side: &Rc<RefCell<ClientSide>>,
-) -> Result<Leg, CloseReason> {
-    let route = Route::choose(connection, client.header.dc)?;
-    connection.taken_to(route.dc(client.header.dc));
+pub(crate) async fn open(connection: &Connection, passenger: &Passenger<'_>) -> Result<Leg, CloseReason> {
+    let dc = passenger.header.dc;
+    if let Some(backs) = connection.shard().backs() {
+        connection.taken_to(dc);
+        let opening = RemoteLeg::open(connection.shard(), &backs, passenger);
+        return match connection.alarm().within(opening).await {
+            Ok(opened) => opened.map(Leg::Remote),
+            Err(expiry) => Err(connection.expired(expiry, CloseReason::telegram(Kind::Unreachable))),
+        };
+    }
+    let route = Route::choose(connection, dc, passenger.ad_tag.is_some())?;
+    connection.taken_to(route.dc(dc));
     if let Some(pool) = &route.pool {
         let can_go_direct = route.destination.is_some();
         if !(can_go_direct && pool.is_failing()) {
-            let passenger = Passenger {
-                header: client.header,
-                to_client: &client.to_client,
-                side,
-                peer: connection.address(),
-                listener: connection.listener(),
-            };
-            match over_middle(connection, pool, &passenger, can_go_direct).await {
+            match over_middle(connection, pool, passenger, can_go_direct).await {
                 Err(reason) if !can_go_direct || reason != CloseReason::telegram(Kind::Unreachable) => {
                     return Err(reason);
                 }
@@ -46,7 +41,7 @@ pub(super) async fn open(
         }
     }
     match route.destination {
-        Some(destination) => direct(connection, client, destination).await.map(Leg::Direct),
+        Some(destination) => direct(connection, passenger, destination).await.map(Leg::Direct),
         None => Err(CloseReason::telegram(Kind::Unreachable)),
     }
 }
@@ -58,12 +53,11 @@ struct Route {
 }
 
 impl Route {
-    fn choose(connection: &Connection, dc: DcId) -> Result<Self, CloseReason> {
+    /// Only middle proxies can be told of a tag.
+    fn choose(connection: &Connection, dc: DcId, has_tag: bool) -> Result<Self, CloseReason> {
         let shard = connection.shard();
         let mode = shard.settings().telegram.mode;
         let uses_middle = mode != Mode::Direct;
-        // Only middle proxies can be told of a tag.
-        let has_tag = connection.listener().rules().ad_tag.is_some();
         let uses_direct = mode == Mode::Direct || (mode == Mode::Auto && !has_tag);
         let to = |dc| Self {
             pool: if uses_middle { shard.pools.find(dc) } else { None },
@@ -107,19 +101,24 @@ async fn over_middle(
 
 async fn direct(
     connection: &Connection,
-    client: &Client,
+    passenger: &Passenger<'_>,
     mut destination: Destination,
 ) -> Result<DirectLeg, CloseReason> {
     let shard = connection.shard();
     let counters = &connection.listener().counters;
     let count = |which: fn(&DcCounters) -> &Counter| connection.dc().map_or((), |dc| which(dc).add(1));
-    let (way, connect_timeout) = {
+    let (fast_path, connect_timeout) = {
         let settings = &shard.settings().telegram;
-        let records = client.records.is_some();
-        (Way { fast_path: settings.fast_path, records }, settings.connect_timeout)
+        (settings.fast_path, settings.connect_timeout)
+    };
+    let way = match &passenger.exit {
+        Exit::Client { cipher, .. } => {
+            Way::Encrypted { to_client: cipher, fast_path, records: passenger.exit.is_in_records() }
+        }
+        Exit::Call(_) => Way::Plain,
     };
     shard.shared.health.sort(&mut destination.addresses, clock::now());
-    let opening = DirectLeg::open(&destination, client.header, &client.to_client, way, connect_timeout);
+    let opening = DirectLeg::open(&destination, passenger.header, way, connect_timeout);
     match connection.alarm().within(opening).await {
         Ok(Ok(leg)) => {
             counters.dc_connected.add(1);

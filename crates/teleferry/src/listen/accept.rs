@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::{ListeningSocket, Place};
+use crate::back;
 use crate::client;
 use crate::clock;
 use crate::net::{Peer, SocketKind, Stream};
@@ -57,7 +58,7 @@ pub(crate) async fn accept_loop(shard: Rc<Shard>, socket: ListeningSocket, mut o
     while let Some(place) = Place::try_take(listener.ceiling(), shard.ceiling()) {
         // Those that do not fit below a ceiling any more are closed with the socket.
         let Ok((stream, peer)) = accept_now(socket.get_ref(), kind) else { break };
-        client::spawn(&shard, &listener, place, stream, peer);
+        spawn(&shard, &listener, place, stream, peer);
     }
 }
 
@@ -68,7 +69,7 @@ async fn accept_one(shard: &Rc<Shard>, listener: &Rc<Listener>, socket: &AsyncFd
     let Ok(mut ready) = socket.readable().await else { return };
     let place = Place::take(listener.ceiling(), shard.ceiling()).await;
     match ready.try_io(|socket| accept_now(socket.get_ref(), kind)) {
-        Ok(Ok((stream, peer))) => client::spawn(shard, listener, place, stream, peer),
+        Ok(Ok((stream, peer))) => spawn(shard, listener, place, stream, peer),
         Ok(Err(error)) if is_exhaustion(&error) => {
             if let Some(more) = shard.throttles.exhausted.pass(clock::now()) {
                 warn!(%error, more, "no connection can be taken: raise the descriptor limit (ulimit -n)");
@@ -78,6 +79,15 @@ async fn accept_one(shard: &Rc<Shard>, listener: &Rc<Listener>, socket: &AsyncFd
         }
         // The peer was gone before it was taken, or another shard was faster: nothing to do.
         Ok(Err(_)) | Err(_) => {}
+    }
+}
+
+/// A client comes, or on a back a front.
+fn spawn(shard: &Rc<Shard>, listener: &Rc<Listener>, place: Place, stream: Stream, peer: Peer) {
+    if shard.back().is_some() {
+        back::spawn(shard, listener, place, stream, peer);
+    } else {
+        client::spawn(shard, listener, place, stream, peer);
     }
 }
 

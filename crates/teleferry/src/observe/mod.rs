@@ -11,6 +11,7 @@ mod redact;
 mod reloads;
 mod shards;
 mod throttle;
+mod trunks;
 
 pub use counters::{Counter, Counts, ListenerCounters, Protocol};
 pub use histogram::{Histogram, Scale, Spread};
@@ -22,3 +23,4 @@ pub(crate) use redact::Masked;
 pub use reloads::{ReloadCounts, Reloads};
 pub use shards::{DcCounters, LinkGauge, ShardCounters, Stage};
 pub(crate) use throttle::Throttle;
+pub use trunks::{TrunkCounters, TrunkCounts, TrunkTable};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::counters::Counter;
 use super::histogram::{Histogram, Scale};
 use super::links::LinkCounters;
+use super::trunks::TrunkTable;
 
 /// Data centres that one shard counts apart; further ones are counted together, as number 0.
 const MAX_DCS: usize = 64;
@@ -21,6 +22,8 @@ pub struct ShardCounters {
     epoch: Instant,
     /// Links to middle proxies.
     pub links: LinkCounters,
+    /// Connections between fronts and backs, by the other side's name.
+    pub trunks: TrunkTable,
     /// How long handshakes take, by [`Stage`].
     pub stages: [Histogram; Stage::ALL.len()],
     /// Bytes that came from sessions' clients at once.
@@ -91,6 +94,7 @@ impl ShardCounters {
         Self {
             epoch,
             links: LinkCounters::default(),
+            trunks: TrunkTable::default(),
             stages: Stage::ALL.map(|_| Histogram::new(&Scale::STAGE)),
             client_reads: Histogram::new(&Scale::SIZE),
             telegram_reads: Histogram::new(&Scale::SIZE),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::addresses::{Address, Plan};
-use super::{Published, Server, Settings};
-use crate::config::{Difference, Mode, Snapshot};
+use super::{Published, Server, Settings, StartError, settings, uses_middle};
+use crate::config::{Difference, Snapshot};
 use crate::control::{ReloadError, ReloadReport};
 use crate::cover;
 use crate::listen::{Account, ListeningSocket, Registry};
@@ -43,7 +43,7 @@ impl Rebuild {
         // What can fail comes first; until then nothing has changed.
         let shards = server.shared.shards;
         let plan = Plan::new(
-            &snapshot.listeners,
+            &settings::listeners(&snapshot),
             &self.addresses,
             shards,
             &mut self.next_address,
@@ -59,8 +59,9 @@ impl Rebuild {
 
         server.shared.follow(&snapshot);
         let gate = &server.shared.gate;
-        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site, gate));
-        self.open_accounts(&server.registry, shards, &snapshot);
+        let settings = Settings::new(Arc::clone(&snapshot), known, site, gate);
+        let settings = Arc::new(settings.map_err(|flaw| ReloadError::Open(StartError::Identity(flaw)))?);
+        self.open_accounts(&server.registry, shards, &settings);
         self.addresses = plan.addresses;
         server.published.store(Arc::new(self.publish(&settings)));
         self.tell_shards(&settings, plan.sockets).await;
@@ -74,7 +75,7 @@ impl Rebuild {
 
     /// Has the feed follow new settings; gives where its news come from when it is new.
     fn follow(&mut self, snapshot: &Snapshot) -> io::Result<Option<watch::Receiver<Arc<Known>>>> {
-        let used = snapshot.telegram.mode != Mode::Direct;
+        let used = uses_middle(snapshot);
         let is_new = used && self.feed.is_none();
         if is_new {
             self.feed = Some(Feed::new(snapshot));
@@ -111,8 +112,8 @@ impl Rebuild {
     }
 
     /// Finds or opens the accounts of the listeners, and sets their ceilings.
-    pub(super) fn open_accounts(&mut self, registry: &Registry, shards: usize, snapshot: &Snapshot) {
-        let accounts = snapshot.listeners.iter().map(|listener| {
+    pub(super) fn open_accounts(&mut self, registry: &Registry, shards: usize, settings: &Settings) {
+        let accounts = settings.listeners.iter().map(|listener| {
             let account = registry.account(&listener.name, shards, listener.max_connections);
             account.ceiling.limit_to(listener.max_connections);
             account
@@ -127,7 +128,7 @@ impl Rebuild {
         sockets: Vec<(AddressId, ListeningSocket)>,
         done: mpsc::Sender<()>,
     ) -> Layout {
-        let listeners = &settings.snapshot.listeners;
+        let listeners = &settings.listeners;
         let index = |name: &str| listeners.iter().position(|listener| listener.name == name);
         let addresses = self.addresses.iter();
         Layout {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use teleferry_proto::rpc::AdTag;
 use tokio::sync::watch;
 
-use crate::backend::{Board, Book, Endpoints, Health};
+use crate::back::{self, Back};
+use crate::backend::{Board, Book, Endpoints, Front, Health};
 use crate::client::Door;
-use crate::config::{Listener, Snapshot};
+use crate::config::{ListenAddress, Listener, Protocols, ProxyProtocol, Role, Snapshot};
 use crate::cover;
 use crate::gate::{Gate, Policy};
+use crate::identity::Flaw;
 use crate::listen::Ceiling;
 use crate::net::Memory;
 use crate::telegram::Known;
@@ -44,8 +46,14 @@ pub(crate) struct Settings {
     pub(crate) known: Option<watch::Receiver<Arc<Known>>>,
     /// Where the cover site is.
     pub(crate) cover: cover::Site,
-    /// What each listener asks, in the order of the snapshot.
+    /// What is to be open: the listeners, or on a back the address for fronts.
+    pub(crate) listeners: Vec<Listener>,
+    /// What each of them asks, in their order.
     pub(crate) rules: Vec<Arc<Rules>>,
+    /// The backs, when this is a front.
+    pub(crate) front: Option<Arc<Front>>,
+    /// What fronts are asked, when this is a back.
+    pub(crate) back: Option<Arc<Back>>,
 }
 
 /// What a listener's settings mean for those who come from now on.
@@ -83,12 +91,21 @@ impl Shared {
 
 impl Settings {
     /// What follows from a snapshot.
+    ///
+    /// # Errors
+    /// The certificates cannot be used.
     pub(super) fn new(
         snapshot: Arc<Snapshot>,
         known: Option<watch::Receiver<Arc<Known>>>,
         cover: cover::Site,
         gate: &Gate,
-    ) -> Self {
+    ) -> Result<Self, Flaw> {
+        let (front, back) = match &snapshot.role {
+            Role::Both => (None, None),
+            Role::Front(front) => (Some(Arc::new(Front::new(front)?)), None),
+            Role::Back(back) => (None, Some(Arc::new(Back::new(back)?))),
+        };
+        let listeners = listeners(&snapshot);
         let rules = |listener: &Listener| {
             Arc::new(Rules {
                 door: Door::new(listener, &snapshot),
@@ -96,12 +113,31 @@ impl Settings {
                 ad_tag: listener.ad_tag,
             })
         };
-        Self {
+        Ok(Self {
             book: Book::new(&snapshot.telegram),
             known,
             cover,
-            rules: snapshot.listeners.iter().map(rules).collect(),
+            rules: listeners.iter().map(rules).collect(),
+            listeners,
+            front,
+            back,
             snapshot,
-        }
+        })
     }
+}
+
+/// What these settings ask to be open.
+pub(super) fn listeners(snapshot: &Snapshot) -> Vec<Listener> {
+    let Role::Back(back) = &snapshot.role else { return snapshot.listeners.clone() };
+    vec![Listener {
+        name: back::LISTENER.to_owned(),
+        addresses: back.listen.iter().copied().map(ListenAddress::Inet).collect(),
+        secrets: Vec::new(),
+        ad_tag: None,
+        protocols: Protocols { tls: false, secure: false, classic: false },
+        domain: None,
+        max_connections: snapshot.server.max_connections,
+        proxy_protocol: ProxyProtocol::Off,
+        proxy_protocol_from: Vec::new(),
+    }]
 }

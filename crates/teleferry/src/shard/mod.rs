@@ -21,7 +21,8 @@ pub(crate) use listeners::{AddressId, Layout, Listener, Owner, Word};
 pub(crate) use sweep::{Alarm, Expiry, Group, Moment};
 pub(crate) use thread::{Seat, start};
 
-use crate::backend::{Destination, Pools, Workbench};
+use crate::back::Back;
+use crate::backend::{Backs, Destination, Pools, Workbench};
 use crate::config::Snapshot;
 use crate::cover;
 use crate::listen::Ceiling;
@@ -83,6 +84,8 @@ pub(crate) struct Shard {
     pub(crate) throttles: Throttles,
     /// The links to middle proxies.
     pub(crate) pools: Pools,
+    /// The connections to backs.
+    backs: Rc<Backs>,
     /// The settings in force, this shard's own handle to them: looking into them costs no atomic.
     settings: RefCell<Arc<Settings>>,
     listeners: Listeners,
@@ -121,6 +124,12 @@ pub(crate) struct Throttles {
     pub(crate) middle_refused: Throttle,
     /// The system has no descriptor or memory left.
     pub(crate) exhausted: Throttle,
+    /// A back cannot be used.
+    pub(crate) back_unusable: Throttle,
+    /// A back takes no session of ours.
+    pub(crate) back_refuses: Throttle,
+    /// A certificate of somebody who would be a front was refused.
+    pub(crate) front_refused: Throttle,
     /// Hellos whose time is outside the window.
     pub(crate) skewed_clock: Throttle,
 }
@@ -158,6 +167,7 @@ impl Shard {
     ) -> Self {
         Self {
             pools: Pools::new(number, shared.shards),
+            backs: Rc::default(),
             settings: RefCell::new(settings),
             listeners: Listeners::default(),
             number,
@@ -180,12 +190,23 @@ impl Shard {
     async fn take_up(self: &Rc<Self>, layout: Layout) {
         self.settings.replace(Arc::clone(&layout.settings));
         self.pools.follow(self, layout.settings.known.clone());
+        self.backs.follow(self, layout.settings.front.clone());
         self.listeners.take_up(self, layout).await;
     }
 
     /// The settings in force. Never held across an await.
     pub(crate) fn settings(&self) -> Ref<'_, Snapshot> {
         Ref::map(self.settings.borrow(), |settings| &*settings.snapshot)
+    }
+
+    /// The backs, when this is a front.
+    pub(crate) fn backs(&self) -> Option<Rc<Backs>> {
+        self.settings.borrow().front.as_ref().map(|_| Rc::clone(&self.backs))
+    }
+
+    /// What a back asks of fronts, when this is one.
+    pub(crate) fn back(&self) -> Option<Arc<Back>> {
+        self.settings.borrow().back.clone()
     }
 
     /// Where the cover site is.

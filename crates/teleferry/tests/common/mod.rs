@@ -4,9 +4,10 @@
 pub(crate) mod tap;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,22 @@ pub(crate) fn telegram() -> Telegram {
 pub(crate) fn telegram_on_both() -> Telegram {
     let listen = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     Telegram::start(&telegram::Options { listen }).expect("loopback has room")
+}
+
+/// Puts what is published now where an earlier run would have kept it, so that a server never looks for it elsewhere.
+pub(crate) fn keep_published(telegram: &Telegram, state: &Path) {
+    let (mut v4, mut v6) = ("default 2;\n".to_owned(), "default 2;\n".to_owned());
+    for endpoint in telegram.middle().endpoints().iter().filter(|endpoint| endpoint.published) {
+        let text = if endpoint.address.is_ipv4() { &mut v4 } else { &mut v6 };
+        writeln!(text, "proxy_for {} {};", endpoint.dc, endpoint.address).expect("text");
+    }
+    for (name, content) in [
+        ("telegram-proxy-secret", telegram.middle().secret().as_bytes()),
+        ("telegram-proxy-config", v4.as_bytes()),
+        ("telegram-proxy-config-v6", v6.as_bytes()),
+    ] {
+        std::fs::write(state.join(name), content).expect("written");
+    }
 }
 
 /// An address of loopback at which connections are refused, for as long as the socket lives.

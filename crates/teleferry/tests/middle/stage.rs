@@ -1,6 +1,5 @@
 //! A simulated Telegram with middle proxies, and settings that lead there.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
 use teleferry::config::{AddressPreference, Mode, Snapshot};
@@ -10,7 +9,7 @@ use teleferry_sim::middle::{LinkInfo, MiddleProxies};
 use teleferry_sim::telegram::{self, Telegram};
 use tempfile::TempDir;
 
-use crate::common::{Proxy, settings, soon};
+use crate::common::{Proxy, keep_published, settings, soon};
 
 /// Telegram with middle proxies.
 pub(super) struct Stage {
@@ -39,7 +38,7 @@ impl Stage {
 
     /// Settings with one listener, one worker, middle proxies alone, and one warm link for each data centre.
     pub(super) fn settings(&self) -> Snapshot {
-        self.keep();
+        keep_published(&self.telegram, self.state.path());
         let mut snapshot = settings(&self.telegram);
         snapshot.server.workers = 1;
         snapshot.server.state_dir = self.state.path().to_owned();
@@ -54,22 +53,6 @@ impl Stage {
         telegram.prefer = AddressPreference::OnlyIpv4;
         telegram.links_per_dc = 1;
         snapshot
-    }
-
-    /// Puts what is published now where an earlier run would have kept it.
-    fn keep(&self) {
-        let (mut v4, mut v6) = ("default 2;\n".to_owned(), "default 2;\n".to_owned());
-        for endpoint in self.middle().endpoints().iter().filter(|endpoint| endpoint.published) {
-            let text = if endpoint.address.is_ipv4() { &mut v4 } else { &mut v6 };
-            writeln!(text, "proxy_for {} {};", endpoint.dc, endpoint.address).expect("text");
-        }
-        for (name, content) in [
-            ("telegram-proxy-secret", self.middle().secret().as_bytes()),
-            ("telegram-proxy-config", v4.as_bytes()),
-            ("telegram-proxy-config-v6", v6.as_bytes()),
-        ] {
-            std::fs::write(self.state.path().join(name), content).expect("written");
-        }
     }
 
     pub(super) fn proxy(&self) -> Proxy {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Kind::{Counter, Gauge, Histogram};
 use super::{MAX_ENDPOINTS, Metric, Sample, Value, labelled, maybe, one, spread};
-use crate::observe::Counts;
+use crate::observe::{Counts, TrunkCounts};
 use crate::reading::{DcReading, LinkState, Reading};
 
 /// Every metric, in the order of the documentation.
@@ -195,6 +195,87 @@ pub const METRICS: &[Metric] = &[
         labels: &[],
         meaning: "Links to middle proxies that ended before their handshake was done",
         read: |reading| one(reading.link_counts.failed),
+    },
+    Metric {
+        name: "teleferry_trunks",
+        kind: Gauge,
+        labels: &["peer"],
+        meaning: "Connections between front and back that are open; the peer is a back's address, or the name in a front's certificate",
+        read: |reading| trunks(reading, |counts| counts.open),
+    },
+    Metric {
+        name: "teleferry_trunks_opened",
+        kind: Counter,
+        labels: &["peer"],
+        meaning: "Connections between front and back that came about",
+        read: |reading| trunks(reading, |counts| counts.opened),
+    },
+    Metric {
+        name: "teleferry_trunks_failed",
+        kind: Counter,
+        labels: &["peer"],
+        meaning: "Connections between front and back that did not come about, strangers' among them",
+        read: |reading| trunks(reading, |counts| counts.failed),
+    },
+    Metric {
+        name: "teleferry_trunk_sessions",
+        kind: Counter,
+        labels: &["peer"],
+        meaning: "Sessions that were put on a connection to a back, or came over one from a front",
+        read: |reading| trunks(reading, |counts| counts.calls),
+    },
+    Metric {
+        name: "teleferry_trunk_sessions_open",
+        kind: Gauge,
+        labels: &["peer"],
+        meaning: "Those that are there",
+        read: |reading| trunks(reading, |counts| counts.sessions),
+    },
+    Metric {
+        name: "teleferry_trunk_sessions_moved",
+        kind: Counter,
+        labels: &["peer"],
+        meaning: "Those that went on over another connection",
+        read: |reading| trunks(reading, |counts| counts.moved),
+    },
+    Metric {
+        name: "teleferry_trunk_sessions_refused",
+        kind: Counter,
+        labels: &["peer"],
+        meaning: "Sessions that a back would not take",
+        read: |reading| trunks(reading, |counts| counts.refused),
+    },
+    Metric {
+        name: "teleferry_trunk_sessions_migrated",
+        kind: Counter,
+        labels: &["peer"],
+        meaning: "Changes of the link to Telegram under a session that goes over a back",
+        read: |reading| trunks(reading, |counts| counts.migrated),
+    },
+    Metric {
+        name: "teleferry_trunk_received_bytes",
+        kind: Counter,
+        labels: &["peer"],
+        meaning: "Bytes that came over connections between front and back, as they are on the wire",
+        read: |reading| trunks(reading, |counts| counts.received),
+    },
+    Metric {
+        name: "teleferry_trunk_sent_bytes",
+        kind: Counter,
+        labels: &["peer"],
+        meaning: "Bytes that went over connections between front and back",
+        read: |reading| trunks(reading, |counts| counts.sent),
+    },
+    Metric {
+        name: "teleferry_trunk_round_trip_seconds",
+        kind: Gauge,
+        labels: &["peer"],
+        meaning: "How long the other half last took to answer",
+        read: |reading| {
+            let known = reading.trunks.iter().filter(|(_, counts)| !counts.round_trip.is_zero());
+            let value = |counts: &TrunkCounts| Value::Real(counts.round_trip.as_secs_f64());
+            known.map(|(peer, counts)| Sample { labels: vec![peer.clone()], value: value(counts) }).collect()
+        },
     },
     Metric {
         name: "teleferry_link_moves",
@@ -406,6 +487,10 @@ fn dc_failures(reading: &Reading) -> Vec<Sample> {
         [labelled([&id, "silent"], dc.silent), labelled([&id, "unreachable"], dc.unreachable)]
     };
     reading.dcs.iter().flat_map(of_dc).collect()
+}
+
+fn trunks(reading: &Reading, value: impl Fn(&TrunkCounts) -> u64) -> Vec<Sample> {
+    reading.trunks.iter().map(|(peer, counts)| labelled([peer], value(counts))).collect()
 }
 
 fn links(reading: &Reading) -> Vec<Sample> {

@@ -1,20 +1,21 @@
 //! One session's way to Telegram over a link.
 
-use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use teleferry_proto::cipher::CtrStream;
 use teleferry_proto::middle::Client;
 use teleferry_proto::obfuscated::Header;
+use teleferry_proto::rpc::AdTag;
 use teleferry_proto::transport::{Collected, Collector};
 
 use super::pool::{Pool, seen_from_outside};
 use super::port::{Down, Port};
+use crate::backend::Exit;
 use crate::clock;
-use crate::net::{ClientSide, Held, Peer};
+use crate::config::ErrorFilter;
+use crate::net::{Held, Peer};
 use crate::observe::{CloseReason, Kind};
 use crate::shard::{Listener, Moment, Shard};
 
@@ -39,12 +40,16 @@ pub(crate) struct MiddleLeg {
 pub(crate) struct Passenger<'a> {
     /// What its header said.
     pub(crate) header: Header,
-    /// Encrypts what it gets.
-    pub(crate) to_client: &'a CtrStream,
-    /// Its socket.
-    pub(crate) side: &'a Rc<RefCell<ClientSide>>,
+    /// Where its answers go.
+    pub(crate) exit: Exit,
     /// Where it is.
     pub(crate) peer: Peer,
+    /// The address of ours that it found, or its front.
+    pub(crate) own: Option<SocketAddr>,
+    /// What middle proxies are told with its messages.
+    pub(crate) ad_tag: Option<AdTag>,
+    /// It was somewhere else before, and had answers.
+    pub(crate) moved: bool,
     /// The listener that it came through.
     pub(crate) listener: &'a Rc<Listener>,
 }
@@ -68,9 +73,9 @@ impl MiddleLeg {
             let telegram = &settings.telegram;
             (settings.relay.filter_server_errors, settings.limits.client_queue, telegram.connect_timeout)
         };
-        let cipher = passenger.to_client.clone();
-        let down =
-            Down { side: Rc::clone(passenger.side), framing, cipher, filter, queue_limit, answered: false };
+        // What comes first is behind a client that moved.
+        let filter = if passenger.moved && filter == ErrorFilter::First { ErrorFilter::Off } else { filter };
+        let down = Down { exit: passenger.exit.clone(), framing, filter, queue_limit, answered: false };
         let memory = &shard.shared.memory;
         let until = now + patience.min(connect_timeout);
         let listener = Rc::clone(passenger.listener);
@@ -140,6 +145,11 @@ impl MiddleLeg {
         self.collector.held()
     }
 
+    /// How often it went from one link to another.
+    pub(crate) fn migrations(&self) -> u32 {
+        self.port.migrations()
+    }
+
     /// The address of the middle proxy.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.port.endpoint()
@@ -166,7 +176,7 @@ impl Passenger<'_> {
     /// What a middle proxy is told of the client.
     fn introduce(&self, shard: &Shard) -> Client {
         let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-        let own = self.side.borrow().local_address().unwrap_or(nowhere);
+        let own = self.own.unwrap_or(nowhere);
         Client {
             address: match self.peer {
                 Peer::Inet(address) => SocketAddr::new(address.ip().to_canonical(), address.port()),
@@ -174,7 +184,7 @@ impl Passenger<'_> {
             },
             proxy: shard.pools.known().map_or(own, |known| seen_from_outside(own, &known)),
             framing: self.header.framing,
-            ad_tag: self.listener.rules().ad_tag,
+            ad_tag: self.ad_tag,
         }
     }
 }

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use teleferry_proto::cipher::CtrStream;
 use teleferry_proto::downlink::noop_len;
 use teleferry_proto::fake_tls::record::MIN_RECORD;
 use teleferry_proto::middle::{Client, SendError};
@@ -14,8 +13,9 @@ use teleferry_proto::rpc::ConnId;
 use teleferry_proto::transport::Framing;
 
 use super::link::Link;
+use crate::backend::Exit;
 use crate::config::ErrorFilter;
-use crate::net::{ClientSide, Held};
+use crate::net::Held;
 use crate::observe::{CloseReason, Kind, ListenerCounters, ShardCounters};
 use crate::shard::{Listener, Moment};
 
@@ -39,6 +39,8 @@ pub(super) struct Port {
     down: RefCell<Option<Down>>,
     /// Something came from Telegram, and when it last did.
     heard: Cell<Option<Moment>>,
+    /// How often it was put on a link.
+    placed: Cell<u32>,
     /// When a link last went away under it.
     uprooted: Cell<Option<Moment>>,
     /// The client has asked for a quick ack, as only official apps do.
@@ -78,12 +80,10 @@ pub(super) struct Message {
 /// How answers reach the client.
 #[derive(Debug)]
 pub(super) struct Down {
-    /// Its socket.
-    pub(super) side: Rc<RefCell<ClientSide>>,
+    /// Where it is.
+    pub(super) exit: Exit,
     /// How its answers are framed.
     pub(super) framing: Framing,
-    /// Encrypts what it gets.
-    pub(super) cipher: CtrStream,
     /// Which errors it does not get.
     pub(super) filter: ErrorFilter,
     /// Bytes that may wait for it.
@@ -111,6 +111,7 @@ impl Port {
             place: RefCell::new(Place::Waiting(waiting)),
             down: RefCell::new(Some(down)),
             heard: Cell::new(None),
+            placed: Cell::new(0),
             uprooted: Cell::new(None),
             asked_ack: Cell::new(false),
             end: Cell::new(None),
@@ -209,6 +210,11 @@ impl Port {
         }
     }
 
+    /// How often it went from one link to another.
+    pub(super) const fn migrations(&self) -> u32 {
+        self.placed.get().saturating_sub(1)
+    }
+
     /// True while it waits for a link.
     pub(super) fn is_waiting(&self) -> bool {
         matches!(&*self.place.borrow(), Place::Waiting(_))
@@ -236,6 +242,7 @@ impl Port {
         }
         *place = Place::On(Rc::clone(link), conn);
         drop(place);
+        self.placed.set(self.placed.get().saturating_add(1));
         self.wake();
         true
     }
@@ -307,35 +314,34 @@ impl Port {
         let down = self.down.borrow();
         let Some(down) = &*down else { return 0 };
         let skips = self.asked_ack.get() && down.answered;
-        let short = len > 0 && len < MIN_RECORD && down.side.borrow().is_in_records();
+        let short = len > 0 && len < MIN_RECORD && down.exit.is_in_records();
         if short && skips { noop_len(len) } else { 0 }
     }
 
-    /// Encrypts the next bytes of the stream in place.
+    /// Encrypts the next bytes of the stream in place, if that is done here.
     pub(super) fn encrypt(&self, bytes: &mut [u8]) {
         if let Some(down) = &mut *self.down.borrow_mut() {
-            down.cipher.apply(bytes);
+            down.exit.encrypt(bytes);
         }
     }
 
     /// Encrypts the next bytes of the stream; they come to stand in `to`, which is as long.
     pub(super) fn encrypt_to(&self, bytes: &[u8], to: &mut [u8]) {
         if let Some(down) = &mut *self.down.borrow_mut() {
-            down.cipher.apply_to(bytes, to);
+            down.exit.encrypt_to(bytes, to);
         }
     }
 
-    /// Writes an encrypted piece of the stream to the client's socket. What that does not take waits, and the session's task
-    /// is woken once it takes more.
+    /// Sends an encrypted piece of the stream to the client. What is not taken waits, and the session's task is woken once
+    /// more is.
     pub(super) fn deliver(&self, piece: &[u8]) {
         let down = self.down.borrow();
         let Some(down) = down.as_ref().filter(|_| self.end.get().is_none()) else { return };
         let waker = self.waker.borrow();
         let mut cx = Context::from_waker(waker.as_ref().unwrap_or(Waker::noop()));
-        let mut side = down.side.borrow_mut();
-        let sent = side.send(&mut cx, piece);
-        let over = side.waiting() > down.queue_limit;
-        drop((side, waker));
+        let sent = down.exit.deliver(&mut cx, piece);
+        let over = down.exit.waiting() > down.queue_limit;
+        drop(waker);
         match sent {
             Ok(taken) => self.counters().to_client.add(taken as u64),
             Err(_) => return self.finish(Err(CloseReason::client(Kind::Reset))),
@@ -347,7 +353,7 @@ impl Port {
 
     /// Bytes that wait for the client.
     pub(super) fn queued(&self) -> usize {
-        self.down.borrow().as_ref().map_or(0, |down| down.side.borrow().waiting())
+        self.down.borrow().as_ref().map_or(0, |down| down.exit.waiting())
     }
 
     fn wake(&self) {

@@ -1,0 +1,66 @@
+//! What a front knows of its backs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use crate::config::{self, CoverHost};
+use crate::identity::{self, Flaw};
+
+/// Where the backs are and how they are spoken to; follows from the settings.
+#[derive(Clone)]
+pub(crate) struct Front {
+    /// Where the backs are.
+    pub(crate) backs: Vec<Arc<Endpoint>>,
+    /// How to speak TLS with them.
+    pub(crate) tls: Arc<ClientConfig>,
+    /// What is shown to them.
+    pub(crate) authorization: Option<HeaderValue>,
+    /// Whether random bytes hide how long messages are.
+    pub(crate) padding: bool,
+}
+
+/// Where a back is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// Its name or address, and its port.
+    pub(crate) host: CoverHost,
+    /// The name that its certificate has to have.
+    pub(crate) name: ServerName<'static>,
+    /// As it stands in requests, in logs and metrics.
+    pub(crate) authority: String,
+}
+
+impl Front {
+    /// What follows from the settings of a front.
+    ///
+    /// # Errors
+    /// Its certificates cannot be used.
+    pub(crate) fn new(settings: &config::Front) -> Result<Self, Flaw> {
+        let endpoint = |back: &config::BackUrl| {
+            let config::BackUrl(host) = back;
+            let name = ServerName::try_from(host.host.clone()).ok()?;
+            Some(Arc::new(Endpoint { host: host.clone(), name, authority: host.to_string() }))
+        };
+        let authorization = settings.token.as_ref().and_then(|token| {
+            let mut value = HeaderValue::from_bytes(&[b"Bearer ", token.as_bytes()].concat()).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        });
+        Ok(Self {
+            backs: settings.backs.iter().filter_map(endpoint).collect(),
+            tls: identity::client_config(&settings.tls.credentials)?,
+            authorization,
+            padding: settings.padding,
+        })
+    }
+}
+
+impl fmt::Debug for Front {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Front").field("backs", &self.backs).finish_non_exhaustive()
+    }
+}

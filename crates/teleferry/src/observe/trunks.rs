@@ -1,0 +1,145 @@
+//! What is counted of the connections between fronts and backs.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::counters::Counter;
+
+/// Other sides that one shard counts apart; further ones are counted together, without a name.
+const MAX_PEERS: usize = 256;
+
+/// What one shard counts of one other side: on a front of a back, by its address; on a back of a front, by the name in its
+/// certificate.
+#[derive(Debug, Default)]
+pub struct TrunkCounters {
+    /// Connections that came about.
+    pub opened: Counter,
+    /// Connections that ended after that.
+    pub closed: Counter,
+    /// Connections that did not come about.
+    pub failed: Counter,
+    /// Sessions that were put on a connection, for the first time or again.
+    pub calls: Counter,
+    /// Sessions that left it, for whatever reason.
+    pub ended: Counter,
+    /// Of those: because they moved elsewhere.
+    pub moved: Counter,
+    /// Calls that the other side would not take.
+    pub refused: Counter,
+    /// Sessions whose link to Telegram went away under them and that were moved to another.
+    pub migrated: Counter,
+    /// Bytes that came through the sockets, as they are on the wire.
+    pub received: Counter,
+    /// Bytes that went through the sockets.
+    pub sent: Counter,
+    /// How long the other side last took to answer, in microseconds; 0: not known.
+    round_trip: AtomicU64,
+    /// Connections that take sessions.
+    ready: AtomicU32,
+}
+
+/// The same, summed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TrunkCounts {
+    /// Connections that are open.
+    pub open: u64,
+    /// Connections that came about.
+    pub opened: u64,
+    /// Connections that did not come about.
+    pub failed: u64,
+    /// Sessions on them.
+    pub sessions: u64,
+    /// Sessions that were put on a connection.
+    pub calls: u64,
+    /// Sessions that moved elsewhere.
+    pub moved: u64,
+    /// Calls that the other side would not take.
+    pub refused: u64,
+    /// Sessions that changed their link to Telegram.
+    pub migrated: u64,
+    /// Bytes that came.
+    pub received: u64,
+    /// Bytes that went.
+    pub sent: u64,
+    /// Connections that take sessions.
+    pub ready: u64,
+    /// The longest of the shards' last round trips; zero when none is known.
+    pub round_trip: Duration,
+}
+
+impl TrunkCounters {
+    /// The other side took this long to answer.
+    pub fn answered_after(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.round_trip.store(micros.max(1), Relaxed);
+    }
+
+    /// So many connections take sessions.
+    pub fn set_ready(&self, connections: usize) {
+        self.ready.store(u32::try_from(connections).unwrap_or(u32::MAX), Relaxed);
+    }
+}
+
+impl TrunkCounts {
+    /// Adds what one shard counted.
+    pub fn add(&mut self, shard: &TrunkCounters) {
+        for (sum, counter) in [
+            (&mut self.opened, &shard.opened),
+            (&mut self.failed, &shard.failed),
+            (&mut self.calls, &shard.calls),
+            (&mut self.moved, &shard.moved),
+            (&mut self.refused, &shard.refused),
+            (&mut self.migrated, &shard.migrated),
+            (&mut self.received, &shard.received),
+            (&mut self.sent, &shard.sent),
+        ] {
+            *sum += counter.get();
+        }
+        self.open += shard.opened.get().saturating_sub(shard.closed.get());
+        self.sessions += shard.calls.get().saturating_sub(shard.ended.get());
+        self.ready += u64::from(shard.ready.load(Relaxed));
+        self.round_trip = self.round_trip.max(Duration::from_micros(shard.round_trip.load(Relaxed)));
+    }
+}
+
+/// One shard's counters by other side. Locked once a connection.
+#[derive(Debug, Default)]
+pub struct TrunkTable(Mutex<BTreeMap<String, Arc<TrunkCounters>>>);
+
+impl TrunkTable {
+    /// The counters of one other side.
+    pub fn of(&self, peer: &str) -> Arc<TrunkCounters> {
+        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let peer = if peers.contains_key(peer) || peers.len() < MAX_PEERS { peer } else { "" };
+        Arc::clone(peers.entry(peer.to_owned()).or_default())
+    }
+
+    /// Adds them to a table of sums.
+    pub fn add_to(&self, sums: &mut BTreeMap<String, TrunkCounts>) {
+        for (peer, counters) in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            sums.entry(peer.clone()).or_default().add(counters);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_sides_are_counted_apart_up_to_a_bound() {
+        let (a, b) = (TrunkTable::default(), TrunkTable::default());
+        for number in 0..1000 {
+            a.of(&format!("front-{number}")).calls.add(1);
+        }
+        b.of("front-1").calls.add(2);
+        let mut sums = BTreeMap::new();
+        a.add_to(&mut sums);
+        b.add_to(&mut sums);
+        assert_eq!(sums.len(), MAX_PEERS + 1);
+        assert_eq!(sums["front-1"].sessions, 3);
+        assert_eq!(sums[""].sessions, 1000 - MAX_PEERS as u64);
+    }
+}

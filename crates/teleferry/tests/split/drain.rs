@@ -1,0 +1,88 @@
+//! Backs that stop in order: their clients go on elsewhere and do not notice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use teleferry_sim::client::Protocol;
+
+use super::stage::{Mode, Stage, closed, sum};
+use crate::common::soon;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_a_back_that_stops_go_to_another() {
+    for mode in [Mode::Direct, Mode::Middle] {
+        let stage = Stage::new(mode);
+        let (first, second) = (stage.back(), stage.back());
+        let front = stage.front(&[&first, &second]);
+        front.connected(4).await;
+        let mut clients = Vec::new();
+        for protocol in Protocol::ALL.into_iter().cycle().take(8) {
+            let mut client = front.client(protocol).await;
+            soon(client.echo(vec![1; 64])).await.expect("echo");
+            clients.push(client);
+        }
+        first.terminate();
+        for client in &mut clients {
+            soon(client.echo(vec![2; 5000])).await.expect("it is there still");
+        }
+        first.stopped();
+        for client in &mut clients {
+            soon(client.echo(vec![3; 64])).await.expect("it is there still");
+        }
+        assert_eq!(sum(&second.status(), "sessions"), 8);
+        assert_eq!(closed(&front.status()), []);
+    }
+}
+
+/// Two backs are stopped and started anew, one after the other, while a thousand clients are at work: nobody is closed, and
+/// everybody gets every answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_closes_nobody() {
+    teleferry_sim::limits::raise_open_files();
+    let stage = Stage::new(Mode::Middle);
+    let mut backs = vec![stage.back(), stage.back()];
+    let front = stage.front(&[&backs[0], &backs[1]]);
+    front.connected(4).await;
+    let (over, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let mut load = Vec::new();
+    for number in 0..SESSIONS {
+        let mut client = front.client(Protocol::ALL[number % Protocol::ALL.len()]).await;
+        let (over, rounds) = (Arc::clone(&over), Arc::clone(&rounds));
+        load.push(tokio::spawn(async move {
+            for round in (0..=u8::MAX).cycle() {
+                if over.load(Relaxed) {
+                    return;
+                }
+                client.echo(vec![round; 600]).await.expect("nobody is closed");
+                rounds.fetch_add(1, Relaxed);
+                tokio::time::sleep(PACE).await;
+            }
+        }));
+    }
+    front.until(|status| sum(status, "sessions") == SESSIONS as u64).await;
+    for index in [0, 1] {
+        let address = backs[index].address.to_string();
+        backs[index].terminate();
+        let old = backs.remove(index);
+        backs.insert(index, stage.back_at(old.stopped(), &address, ""));
+        front.connected(4).await;
+        let before = rounds.load(Relaxed);
+        soon(async {
+            while rounds.load(Relaxed) < before + 2 * SESSIONS as u64 {
+                tokio::time::sleep(PACE).await;
+            }
+        })
+        .await;
+    }
+    over.store(true, Relaxed);
+    for client in load {
+        soon(client).await.expect("nobody is closed");
+    }
+    assert!(sum(&front.status(), "moved") >= SESSIONS as u64);
+    assert_eq!(stage.telegram.middle().counters().violations(), [].into());
+}
+
+/// Clients at work, and how often each says something.
+const SESSIONS: usize = 1000;
+const PACE: Duration = Duration::from_millis(200);
