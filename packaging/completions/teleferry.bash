@@ -37,6 +37,9 @@ _teleferry() {
             teleferry,help)
                 cmd="teleferry__subcmd__help"
                 ;;
+            teleferry,import)
+                cmd="teleferry__subcmd__import"
+                ;;
             teleferry,link)
                 cmd="teleferry__subcmd__link"
                 ;;
@@ -199,6 +202,9 @@ _teleferry() {
             teleferry__subcmd__help,help)
                 cmd="teleferry__subcmd__help__subcmd__help"
                 ;;
+            teleferry__subcmd__help,import)
+                cmd="teleferry__subcmd__help__subcmd__import"
+                ;;
             teleferry__subcmd__help,link)
                 cmd="teleferry__subcmd__help__subcmd__link"
                 ;;
@@ -269,7 +275,7 @@ _teleferry() {
 
     case "${cmd}" in
         teleferry)
-            opts="-h -V --help --version run demo check doctor link secret ping ctl certs completions man help"
+            opts="-h -V --help --version run demo check doctor link secret ping ctl certs import completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1139,7 +1145,7 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__help)
-            opts="run demo check doctor link secret ping ctl certs completions man help"
+            opts="run demo check doctor link secret ping ctl certs import completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1474,6 +1480,20 @@ _teleferry() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        teleferry__subcmd__help__subcmd__import)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         teleferry__subcmd__help__subcmd__link)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1537,6 +1557,24 @@ _teleferry() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        teleferry__subcmd__import)
+            opts="-h --sni --help seriyps mtproxy mtprotoproxy mtg telemt"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --sni)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
