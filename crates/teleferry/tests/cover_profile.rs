@@ -157,7 +157,7 @@ async fn a_client_is_answered_no_sooner_than_a_visitor() {
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {
                 let mut hello = vec![0; 4096];
-                stream.read(&mut hello).await?;
+                assert!(stream.read(&mut hello).await? > 0, "it says hello");
                 tokio::time::sleep(SLOW).await;
                 stream.write_all(&[22; 200]).await
             });

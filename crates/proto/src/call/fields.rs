@@ -62,7 +62,7 @@ pub(super) const fn zigzag(n: i32) -> u64 {
 /// The other way round.
 pub(super) fn unzigzag(value: u64) -> Result<i32, CallError> {
     let value = u32::try_from(value).map_err(|_| CallError::Field)?;
-    Ok((value >> 1) as i32 ^ -((value & 1) as i32))
+    Ok((value >> 1) as i32 ^ ((value & 1) as i32).wrapping_neg())
 }
 
 fn take_varint(rest: &mut &[u8]) -> Result<u64, CallError> {

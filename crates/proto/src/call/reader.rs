@@ -189,10 +189,11 @@ impl Reader {
         self.left = self.left.saturating_sub(1);
         let mut piece = None;
         match &mut self.at {
-            At::Tag(varint) => match varint.push(byte)? {
-                Some(tag) => self.at = field(tag)?,
-                None => {}
-            },
+            At::Tag(varint) => {
+                if let Some(tag) = varint.push(byte)? {
+                    self.at = field(tag)?;
+                }
+            }
             At::Number(number, varint) => {
                 if let Some(value) = varint.push(byte)? {
                     let number = *number;
@@ -307,8 +308,11 @@ mod tests {
         }
     }
 
+    /// A field: its number, its bytes, and what it is worth as a number.
+    type Field = (u32, Vec<u8>, u64);
+
     /// What is read of some wire in pieces: the data of all messages, the other fields, and how it ends.
-    fn read(wire: &[u8], step: usize) -> (Vec<u8>, Vec<(u32, Vec<u8>, u64)>, Option<CallError>, bool) {
+    fn read(wire: &[u8], step: usize) -> (Vec<u8>, Vec<Field>, Option<CallError>, bool) {
         let mut reader = Reader::default();
         let (mut data, mut fields) = (Vec::new(), Vec::new());
         for mut piece in wire.chunks(step.max(1)) {

@@ -25,6 +25,9 @@ pub struct Collected<'a> {
     pub quick_ack: bool,
 }
 
+/// A whole frame in two pieces, one behind the other.
+type Pieces<'a> = [&'a [u8]; 2];
+
 impl Collector {
     /// A collector at a frame border.
     #[must_use]
@@ -55,7 +58,7 @@ impl Collector {
     fn next_whole<'a, 'r: 'a>(
         &'a mut self,
         rest: &mut &'r [u8],
-    ) -> Result<Option<(FrameHeader, [&'a [u8]; 2])>, FrameError> {
+    ) -> Result<Option<(FrameHeader, Pieces<'a>)>, FrameError> {
         self.forget();
         if self.partial.is_empty() {
             if let Some(header) = client_header(self.framing, rest)?

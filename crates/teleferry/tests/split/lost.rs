@@ -1,6 +1,6 @@
 //! Halves that go without a word.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use teleferry_sim::client::Protocol;
 
@@ -16,7 +16,6 @@ async fn f_27_a_dead_back_is_noticed() {
         let front = stage.front(&[&back]);
         let mut client = front.client(Protocol::FakeTls).await;
         soon(client.echo(vec![1; 64])).await.expect("echo");
-        let since = Instant::now();
         let kept = if freeze {
             back.freeze();
             Some(back)
@@ -25,7 +24,7 @@ async fn f_27_a_dead_back_is_noticed() {
             None
         };
         let ended = tokio::time::timeout(Duration::from_secs(5), client.recv()).await;
-        assert!(matches!(ended.expect("in time"), Ok(None) | Err(_)), "after {:?}", since.elapsed());
+        assert!(matches!(ended.expect("in time"), Ok(None) | Err(_)));
         front.until(|status| closed(status) == [("telegram:link_lost".to_owned(), 1)]).await;
         drop(kept);
     }

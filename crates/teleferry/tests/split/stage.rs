@@ -173,14 +173,7 @@ impl Half {
         });
         let address = address.unwrap_or_else(|| panic!("it is not ready: {said:#?}"));
         // The program writes there as long as it runs.
-        let speaks = std::env::var_os("SPLIT_LOG").is_some();
-        std::thread::spawn(move || {
-            lines.for_each(|line| {
-                if speaks {
-                    eprintln!("{line}")
-                }
-            })
-        });
+        std::thread::spawn(move || lines.for_each(drop));
         let (_, address) = address.trim().split_once(' ').expect("a name and an address");
         Self { address: address.parse().expect("an address"), place, child }
     }
@@ -229,15 +222,19 @@ impl Half {
 
     /// Waits until its status fulfils a condition, and gives it.
     pub(super) async fn until(&self, condition: impl Fn(&Value) -> bool) -> Value {
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        loop {
-            let status = self.status();
-            if condition(&status) {
-                return status;
+        let mut last = Value::Null;
+        let asked = async {
+            loop {
+                last = self.status();
+                if condition(&last) {
+                    return;
+                }
+                tokio::task::yield_now().await;
             }
-            assert!(std::time::Instant::now() < end, "never: {status:#}");
-            tokio::task::yield_now().await;
-        }
+        };
+        let in_time = tokio::time::timeout(std::time::Duration::from_secs(20), asked).await;
+        assert!(in_time.is_ok(), "never: {last:#}");
+        last
     }
 
     /// Waits until it has a connection that takes sessions on every shard to every back.
