@@ -105,7 +105,7 @@ fn without_a_file_it_makes_up_a_secret_and_keeps_it() {
     let arguments = ["run", "--listen", "127.0.0.1:0", "--mode", "direct"];
     let first = Running::start(place.command(arguments));
     assert!(first.log.iter().any(|line| line.contains("a domain of your own")), "{:?}", first.log);
-    assert_eq!(kept_state(&place), ["ctl.sock", "generated.toml", "listening.json"]);
+    assert_eq!(kept_state(&place), ["ctl.sock", "generated.toml", "listening.json", "lock"]);
     let made = std::fs::read_to_string(place.path("state/generated.toml")).expect("kept");
     let secret =
         made.lines().find_map(|line| line.strip_prefix("secret = ")).expect("a secret").trim_matches('"');

@@ -6,9 +6,10 @@ use std::str::FromStr;
 use tracing::level_filters::LevelFilter;
 
 /// The parts of the program that can have a level of their own.
-pub(super) const ROOMS: [&str; 21] = [
+pub(super) const ROOMS: [&str; 22] = [
     "admin", "back", "backend", "cli", "client", "config", "control", "cover", "demo", "doctor", "gate",
     "identity", "listen", "net", "process", "server", "shard", "sys", "telegram", "trunk", "upgrade",
+    "watchdog",
 ];
 
 /// The names of the levels, the quietest first.
@@ -130,7 +131,8 @@ mod tests {
             line.strip_prefix("mod ")?.strip_suffix(';')
         });
         // These have nothing to say.
-        let silent = ["clock", "entropy", "links", "logging", "observe", "ping", "reading", "state"];
+        let silent =
+            ["clock", "entropy", "import", "links", "logging", "observe", "ping", "reading", "state"];
         for module in modules.filter(|module| !silent.contains(module)) {
             assert!(ROOMS.contains(&module), "{module}");
         }
