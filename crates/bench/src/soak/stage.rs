@@ -45,6 +45,8 @@ const WARM: usize = 2;
 
 /// How long the proxy lets Telegram leave a first request unanswered, in seconds.
 const ANSWER_TIMEOUT: u64 = 3;
+/// The proxy's deadlines are looked at so often, and counted from the last time: one may come that much early.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Everything, running.
 pub(super) struct Stage {
@@ -71,7 +73,7 @@ impl Door {
     /// Whether something that was asked for since then may have gone with its link, and the proxy given up on the answer.
     pub(super) fn may_have_taken(&self, begun: Instant) -> bool {
         let taken = self.rotations.as_ref().is_some_and(|rotations| rotations.may_have_taken(begun));
-        taken && begun.elapsed() >= Duration::from_secs(ANSWER_TIMEOUT)
+        taken && begun.elapsed() >= Duration::from_secs(ANSWER_TIMEOUT) - TICK
     }
 }
 

@@ -292,7 +292,7 @@ impl Shard {
     /// Closes idle pipes, and gives back memory that was freed; called with every tick.
     fn tidy(&self) {
         self.pipes.close_free();
-        if self.tide.turns(self.live.count.get()) {
+        if self.tide.turns(self.live.count.get(), self.shared.memory.used()) {
             sys::return_free_memory();
         }
     }

@@ -10,11 +10,18 @@ const EBB: usize = 1000;
 /// going on the memory is soon taken again.
 const EVERY: u32 = 600;
 
+/// Bytes that waited and wait no more, of all shards, before memory is given back.
+const EBB_OF_BYTES: usize = 8 << 20;
+/// Ticks between two times that bytes make it go back: five seconds.
+const SELDOM: u32 = 50;
+
 /// What there was since memory was last given back.
 #[derive(Debug)]
 pub(super) struct Tide {
     /// The most connections of the shard.
     most: Cell<usize>,
+    /// The most bytes that waited.
+    most_bytes: Cell<usize>,
     /// Ticks; `None` where another shard counts them for the whole process.
     ticks: Option<Cell<u32>>,
 }
@@ -22,19 +29,24 @@ pub(super) struct Tide {
 impl Tide {
     /// Of a shard with this number.
     pub(super) fn of(shard: usize) -> Self {
-        Self { most: Cell::new(0), ticks: (shard == 0).then(Cell::default) }
+        Self { most: Cell::new(0), most_bytes: Cell::new(0), ticks: (shard == 0).then(Cell::default) }
     }
 
-    /// Whether memory is to be given back now. Asked with every tick, while so many connections live.
-    pub(super) fn turns(&self, live: usize) -> bool {
+    /// Whether memory is to be given back now. Asked with every tick, while so many connections live on this shard and so many
+    /// bytes wait in all.
+    pub(super) fn turns(&self, live: usize, bytes: usize) -> bool {
         self.most.set(self.most.get().max(live));
+        self.most_bytes.set(self.most_bytes.get().max(bytes));
         if let Some(ticks) = &self.ticks {
             ticks.set(ticks.get() + 1);
         }
-        let is_time = self.ticks.as_ref().is_some_and(|ticks| ticks.get() >= EVERY);
+        let ebbed = self.most_bytes.get() - bytes >= EBB_OF_BYTES;
+        let wait = if ebbed { SELDOM } else { EVERY };
+        let is_time = self.ticks.as_ref().is_some_and(|ticks| ticks.get() >= wait);
         let turns = is_time || self.most.get() - live >= EBB;
         if turns {
             self.most.set(live);
+            self.most_bytes.set(bytes);
             self.ticks.iter().for_each(|ticks| ticks.set(0));
         }
         turns
@@ -50,7 +62,7 @@ mod tests {
         for shard in [0, 1] {
             let tide = Tide::of(shard);
             let turned: Vec<_> =
-                [0, 1500, 900, 501, 500, 0, 500].into_iter().map(|live| tide.turns(live)).collect();
+                [0, 1500, 900, 501, 500, 0, 500].into_iter().map(|live| tide.turns(live, 0)).collect();
             assert_eq!(turned, [false, false, false, false, true, false, false]);
         }
     }
@@ -61,8 +73,18 @@ mod tests {
     fn it_turns_once_a_minute_in_the_whole_process() {
         let turned = |shard| {
             let tide = Tide::of(shard);
-            (1..=1300).filter(|_| tide.turns(700)).count()
+            (1..=1300).filter(|_| tide.turns(700, 0)).count()
         };
         assert_eq!((turned(0), turned(1), turned(7)), (2, 0, 0));
+    }
+
+    #[test]
+    fn it_turns_when_bytes_have_left_but_not_all_the_time() {
+        let turned = |shard| {
+            let tide = Tide::of(shard);
+            // Ten seconds in which a client's bytes come and go, twice a second.
+            (0..100).filter(|tick| tide.turns(700, if tick % 5 == 0 { EBB_OF_BYTES } else { 0 })).count()
+        };
+        assert_eq!((turned(0), turned(1)), (2, 0));
     }
 }
