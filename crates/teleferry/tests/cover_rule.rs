@@ -33,6 +33,20 @@ fn covered(telegram: &Telegram, site: &CoverSite) -> Proxy {
     Proxy::start(snapshot)
 }
 
+/// Two sites, `127.0.0.1` and `localhost`, that say "one" and "two", and a proxy whose visitors choose by name.
+async fn two_sites(telegram: &Telegram) -> (CoverSite, CoverSite, Proxy) {
+    let script = |text: &[u8]| vec![Act::AwaitEnd, Act::Send(text.to_vec()), Act::HalfClose];
+    let (one, two) = (site(script(b"one")).await, site(script(b"two")).await);
+    let mut snapshot = settings(telegram);
+    snapshot.listeners[0].protocols = Protocols::TLS;
+    // Addresses in place of names need no resolver. (A configuration file allows names only.)
+    snapshot.cover.target = Some(CoverTarget::Sni(vec![
+        host("127.0.0.1", one.address().port()),
+        host("localhost", two.address().port()),
+    ]));
+    (one, two, Proxy::start(snapshot))
+}
+
 async fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).await.expect("connect");
     stream.set_nodelay(true).expect("option");
@@ -282,16 +296,7 @@ async fn the_site_can_be_told_whose_connection_it_is() {
 #[tokio::test]
 async fn f_24_only_listed_names_are_connected_to() {
     let telegram = telegram();
-    let script = |text: &[u8]| vec![Act::AwaitEnd, Act::Send(text.to_vec()), Act::HalfClose];
-    let (one, two) = (site(script(b"one")).await, site(script(b"two")).await);
-    let mut snapshot = settings(&telegram);
-    snapshot.listeners[0].protocols = Protocols::TLS;
-    // Addresses in place of names need no resolver. (A configuration file allows names only.)
-    snapshot.cover.target = Some(CoverTarget::Sni(vec![
-        host("127.0.0.1", one.address().port()),
-        host("localhost", two.address().port()),
-    ]));
-    let proxy = Proxy::start(snapshot);
+    let (_one, _two, proxy) = two_sites(&telegram).await;
     let named = |name: &str| {
         let mut options = Options::new(Protocol::FakeTls, Some(common::wrong_key()));
         name.clone_into(&mut options.domain);
@@ -396,15 +401,7 @@ async fn a_15_a_21_no_word_of_ours_with_or_without_a_site() {
 #[tokio::test]
 async fn half_a_hello_is_at_none_of_several_sites() {
     let telegram = telegram();
-    let script = |text: &[u8]| vec![Act::AwaitEnd, Act::Send(text.to_vec()), Act::HalfClose];
-    let (one, two) = (site(script(b"one")).await, site(script(b"two")).await);
-    let mut snapshot = settings(&telegram);
-    snapshot.listeners[0].protocols = Protocols::TLS;
-    snapshot.cover.target = Some(CoverTarget::Sni(vec![
-        host("127.0.0.1", one.address().port()),
-        host("localhost", two.address().port()),
-    ]));
-    let proxy = Proxy::start(snapshot);
+    let (one, two, proxy) = two_sites(&telegram).await;
     let mut options = Options::new(Protocol::FakeTls, Some(common::wrong_key()));
     "localhost".clone_into(&mut options.domain);
     let bytes = Opening::new(&options).first_bytes().to_vec();

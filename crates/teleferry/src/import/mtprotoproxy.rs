@@ -102,11 +102,7 @@ fn users(config: &mut Section<'_>, draft: &mut Draft) -> Vec<User> {
     let gone =
         users::expirations(draft, "USER_EXPIRATIONS", expirations, |text| day(text).and_then(|_| over(text)));
     let Some(value) = config.take("USERS") else {
-        draft.refuse(
-            &(0..0),
-            "there are no USERS",
-            "without them the old proxy uses a secret that everybody knows",
-        );
+        users::none(draft, "USERS");
         return Vec::new();
     };
     let mut users = Vec::new();

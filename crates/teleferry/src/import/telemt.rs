@@ -218,11 +218,7 @@ fn users(access: &mut Section<'_>, draft: &mut Draft) -> Vec<User> {
         }
     }
     let Some(value) = access.take("users") else {
-        draft.refuse(
-            &(0..0),
-            "there are no [access.users]",
-            "without them the old proxy uses a secret that everybody knows",
-        );
+        users::none(draft, "[access.users]");
         return Vec::new();
     };
     let mut users = Vec::new();

@@ -20,6 +20,15 @@ pub(super) struct Gone {
     pub(super) why: &'static str,
 }
 
+/// There are no users where they should be.
+pub(super) fn none(draft: &mut Draft, place: &str) {
+    draft.refuse(
+        &(0..0),
+        format!("there are no {place}"),
+        "without them the old proxy uses a secret that everybody knows",
+    );
+}
+
 /// Users without those who are gone, and without a secret that another has: here it would be there twice.
 pub(super) fn present(users: Vec<User>, gone: &[Gone], draft: &mut Draft) -> Vec<User> {
     let mut present: Vec<User> = Vec::with_capacity(users.len());

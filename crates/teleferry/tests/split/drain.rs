@@ -16,12 +16,7 @@ async fn clients_of_a_back_that_stops_go_to_another() {
         let (first, second) = (stage.back(), stage.back());
         let front = stage.front(&[&first, &second]);
         front.connected(4).await;
-        let mut clients = Vec::new();
-        for protocol in Protocol::ALL.into_iter().cycle().take(8) {
-            let mut client = front.client(protocol).await;
-            soon(client.echo(vec![1; 64])).await.expect("echo");
-            clients.push(client);
-        }
+        let mut clients = front.clients(8).await;
         first.terminate();
         for client in &mut clients {
             soon(client.echo(vec![2; 5000])).await.expect("it is there still");

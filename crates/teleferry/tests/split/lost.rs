@@ -38,12 +38,7 @@ async fn clients_of_a_lost_back_go_on_over_another() {
         let (first, second) = (stage.back(), stage.back());
         let front = stage.front(&[&first, &second]);
         front.connected(4).await;
-        let mut clients = Vec::new();
-        for protocol in Protocol::ALL.into_iter().cycle().take(12) {
-            let mut client = front.client(protocol).await;
-            soon(client.echo(vec![1; 64])).await.expect("echo");
-            clients.push(client);
-        }
+        let mut clients = front.clients(12).await;
         let sessions = |status: &serde_json::Value| {
             let peers = status["peers"].as_array().expect("a list").iter();
             peers.map(|peer| peer["sessions"].as_u64().expect("a number")).collect::<Vec<_>>()

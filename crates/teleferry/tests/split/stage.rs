@@ -184,6 +184,17 @@ impl Half {
         soon(Client::connect(self.address, &options)).await.expect("let in")
     }
 
+    /// So many clients, of each protocol in turn, that have had an echo.
+    pub(super) async fn clients(&self, count: usize) -> Vec<Client> {
+        let mut clients = Vec::with_capacity(count);
+        for protocol in Protocol::ALL.into_iter().cycle().take(count) {
+            let mut client = self.client(protocol).await;
+            soon(client.echo(vec![1; 64])).await.expect("echo");
+            clients.push(client);
+        }
+        clients
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process");
         kill_process(pid, signal).expect("it is there");
