@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod client_hello;
 pub mod greeting;
+pub mod ml_kem;
 pub mod profile;
 pub mod record;
 pub mod server_hello;
