@@ -126,7 +126,7 @@ fn hear(wire: &Wire, step: usize, steering: Steering) -> Outcome<Told> {
         framing: steering.framing(),
         ad_tag: None,
     };
-    let clients: Vec<_> = (0..CLIENTS).map(|_| machine.open(&client)).collect();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| machine.open(client)).collect();
     let mut outcome = Outcome { events: Vec::new(), ignored: 0, transmitted: Vec::new() };
     let mut input = |machine: &mut Middle, bytes: &[u8]| {
         for piece in bytes.chunks(step) {

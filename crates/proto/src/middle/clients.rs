@@ -1,6 +1,7 @@
 //! The clients on a link, by the ids that the middle proxy knows them by.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
@@ -39,7 +40,8 @@ pub(super) struct Clients {
 /// One of them.
 #[derive(Debug)]
 pub(super) struct Conn {
-    head: RequestHead,
+    /// It is its owner's too: who has many clients has each of them once.
+    client: Arc<Client>,
     progress: Progress,
 }
 
@@ -59,11 +61,10 @@ impl Clients {
         Self { conns: FxHashMap::default(), first, next: first }
     }
 
-    pub(super) fn open(&mut self, client: &Client) -> ConnId {
+    pub(super) fn open(&mut self, client: Arc<Client>) -> ConnId {
         let conn = self.next;
         self.next = ConnId::new(conn.get().wrapping_add(1));
-        let head = RequestHead::new(conn, client.address, client.proxy, client.framing, client.ad_tag);
-        self.conns.insert(conn, Conn { head, progress: Progress::Silent });
+        self.conns.insert(conn, Conn { client, progress: Progress::Silent });
         conn
     }
 
@@ -120,11 +121,12 @@ impl Conn {
         self.progress != Progress::Silent
     }
 
-    /// What stands before this message on the wire.
-    pub(super) fn head(&self, message: [&[u8]; 2], quick_ack: bool) -> Head {
+    /// What stands on the wire before this message of the client with this id.
+    pub(super) fn head(&self, conn: ConnId, message: [&[u8]; 2], quick_ack: bool) -> Head {
         // Only its beginning counts, and that it is not all zero when it is shorter.
         let mut beginning = [u8::MAX; 8];
         beginning.iter_mut().zip(message.into_iter().flatten()).for_each(|(to, byte)| *to = *byte);
-        self.head.before(&beginning, quick_ack)
+        let Client { address, proxy, framing, ad_tag } = *self.client;
+        RequestHead::new(conn, address, proxy, framing, ad_tag).before(&beginning, quick_ack)
     }
 }

@@ -17,6 +17,7 @@ pub mod server;
 mod watch;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 pub use clients::Client;
@@ -124,11 +125,10 @@ impl Middle {
     }
 
     /// Gives back memory that was not needed since this was called last. Call it every now and then between two inputs, when
-    /// all events are taken.
-    pub fn relax(&mut self) {
-        self.sender.relax();
-        self.receiver.relax();
+    /// all events are taken. Says how many bytes these are, as far as it is worth counting.
+    pub fn relax(&mut self) -> usize {
         self.events.shrink_to(self.events.len());
+        self.sender.relax().saturating_add(self.receiver.relax())
     }
 
     /// When [`timeout`](Self::timeout) has something to do.
@@ -170,8 +170,8 @@ impl Middle {
     }
 
     /// A client joins. The middle proxy learns of it with its first message.
-    pub fn open(&mut self, client: &Client) -> ConnId {
-        self.clients.open(client)
+    pub fn open(&mut self, client: impl Into<Arc<Client>>) -> ConnId {
+        self.clients.open(client.into())
     }
 
     /// Takes a client's message, whole; it goes out with the next flush.
@@ -209,7 +209,7 @@ impl Middle {
             return Err(SendError::Length);
         }
         self.watch.asked(now, conn, client.asked(now));
-        let head = client.head(message, quick_ack);
+        let head = client.head(conn, message, quick_ack);
         let content = Content::Message { conn, len: len as u32, quick_ack };
         self.sender.push(&[head.as_ref(), first, last], content);
         Ok(())

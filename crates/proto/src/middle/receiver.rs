@@ -56,8 +56,8 @@ impl Receiver {
     }
 
     /// Gives back memory that was not needed since this was called last.
-    pub(super) fn relax(&mut self) {
-        self.decoder.relax();
+    pub(super) fn relax(&mut self) -> usize {
+        self.decoder.relax()
     }
 
     /// The payload of the next whole frame in `data`, of which `read` bytes are used.

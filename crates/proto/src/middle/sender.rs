@@ -159,13 +159,15 @@ impl Sender {
     }
 
     /// Gives back memory that was not needed since this was called last.
-    pub(super) fn relax(&mut self) {
+    pub(super) fn relax(&mut self) -> usize {
+        let before = self.out.capacity();
         // Not for little: memory that is given back and taken again in turn comes to lie in pieces.
-        if self.out.capacity() / 4 > self.most {
+        if before / 4 > self.most {
             self.out.shrink_to(self.most);
         }
         self.most = self.out.len();
         self.queue.shrink_to(self.queue.len());
+        before.saturating_sub(self.out.capacity())
     }
 
     /// Bytes that wait to be written.

@@ -31,7 +31,7 @@ proptest! {
         written in prop::array::uniform2(0_usize..4000),
     ) {
         let mut pairs = [ready(1), ready(2)];
-        let conns = pairs.each_mut().map(|pair| pair.middle.open(&client(Framing::Padded)));
+        let conns = pairs.each_mut().map(|pair| pair.middle.open(client(Framing::Padded)));
         let mut sent = [Vec::new(), Vec::new()];
         for (number, sizes) in sizes.iter().enumerate() {
             for (fill, &words) in (0..).zip(sizes) {
@@ -64,7 +64,7 @@ proptest! {
 fn a_link_in_its_handshake_is_left_alone() {
     let mut young = Pair::new(setup(), counterpart(&setup()));
     let mut old = ready(1);
-    let conn = old.middle.open(&client(Framing::Padded));
+    let conn = old.middle.open(client(Framing::Padded));
     old.send(conn, &message(100, 1));
     old.middle.seal_with(&mut young.middle);
     young.middle.seal_with(&mut old.middle);
@@ -82,7 +82,7 @@ fn pieces_of_a_message_are_joined() {
         let mut flags = Vec::new();
         for cut in 0..=message.len() {
             let mut pair = ready(1);
-            let conn = pair.middle.open(&client(Framing::Padded));
+            let conn = pair.middle.open(client(Framing::Padded));
             let (first, last) = message.split_at(cut);
             pair.middle.send_pieces(pair.now, conn, [first, last], false).expect("taken");
             pair.drive();

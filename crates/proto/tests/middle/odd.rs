@@ -13,7 +13,7 @@ use crate::pair::{Heard, Pair, Said, client, message};
 /// A link that carries a client whose echo works.
 fn link() -> (Pair, ConnId) {
     let mut pair = Pair::ready();
-    let conn = pair.middle.open(&client(Framing::Abridged));
+    let conn = pair.middle.open(client(Framing::Abridged));
     assert_works(&mut pair, conn);
     (pair, conn)
 }

@@ -40,7 +40,7 @@ fn a_request_says_who_and_how() {
             ("192.0.2.200:1", "[2001:db8::7]:8443"),
         ] {
             let client = Client { address: address(from), proxy: address(proxy), framing, ad_tag: tag };
-            let conn = pair.middle.open(&client);
+            let conn = pair.middle.open(client);
             let message = message(14, 3);
             pair.send(conn, &message);
             pair.drive();
@@ -55,7 +55,7 @@ fn a_request_says_who_and_how() {
 #[test]
 fn unencrypted_messages_and_quick_acks_are_flagged() {
     let mut pair = Pair::ready();
-    let conn = pair.middle.open(&client(Framing::Abridged));
+    let conn = pair.middle.open(client(Framing::Abridged));
     let (encrypted, plain) = (message(14, 3), vec![0; 40]);
     for (message, quick_ack, expected) in [
         (&encrypted, false, 0),
@@ -76,7 +76,7 @@ fn unencrypted_messages_and_quick_acks_are_flagged() {
 #[test]
 fn f_16_a_quick_ack_comes_back() {
     let mut pair = Pair::ready();
-    let conn = pair.middle.open(&client(Framing::Abridged));
+    let conn = pair.middle.open(client(Framing::Abridged));
     pair.middle.send(pair.now, conn, &message(14, 3), true).expect("taken");
     pair.server.send(&Packet::Ack { conn, token: [1, 2, 3, 0x84] });
     pair.drive();
@@ -86,8 +86,7 @@ fn f_16_a_quick_ack_comes_back() {
 #[test]
 fn f_01_a_message_of_no_legal_length_is_its_senders_fault_alone() {
     let mut pair = Pair::ready();
-    let (bad, good) =
-        (pair.middle.open(&client(Framing::Padded)), pair.middle.open(&client(Framing::Padded)));
+    let (bad, good) = (pair.middle.open(client(Framing::Padded)), pair.middle.open(client(Framing::Padded)));
     for len in [0, 1, 57, MAX_MESSAGE + 4] {
         let refused = pair.middle.send(pair.now, bad, &vec![1; len], false);
         assert_eq!(refused, Err(SendError::Length), "{len}");
@@ -104,7 +103,7 @@ fn f_01_a_message_of_no_legal_length_is_its_senders_fault_alone() {
 #[test]
 fn f_30_the_longest_messages_pass_both_ways() {
     let mut pair = Pair::ready().in_pieces(&[100_000]);
-    let conn = pair.middle.open(&client(Framing::Padded));
+    let conn = pair.middle.open(client(Framing::Padded));
     let up = vec![3; MAX_MESSAGE];
     pair.send(conn, &up);
     let down = vec![5; MAX_FRAME - OVERHEAD - 16];
@@ -117,7 +116,7 @@ fn f_30_the_longest_messages_pass_both_ways() {
 #[test]
 fn what_a_turn_brings_goes_out_together() {
     let mut pair = Pair::ready();
-    let conns: Vec<_> = (0..10).map(|_| pair.middle.open(&client(Framing::Abridged))).collect();
+    let conns: Vec<_> = (0..10).map(|_| pair.middle.open(client(Framing::Abridged))).collect();
     for &conn in &conns {
         pair.send(conn, &message(14, 1));
     }
@@ -136,7 +135,7 @@ fn what_a_turn_brings_goes_out_together() {
 #[test]
 fn a_client_is_closed_exactly_once() {
     let mut pair = Pair::ready();
-    let conns: Vec<_> = (0..4).map(|_| pair.middle.open(&client(Framing::Abridged))).collect();
+    let conns: Vec<_> = (0..4).map(|_| pair.middle.open(client(Framing::Abridged))).collect();
     let [silent, leaves, left, stays] = conns[..] else { panic!("four") };
     for conn in [leaves, left, stays] {
         pair.send(conn, &message(14, 1));
@@ -169,7 +168,7 @@ fn a_client_is_closed_exactly_once() {
 #[test]
 fn the_end_closes_all_and_takes_nothing_more() {
     let mut pair = Pair::ready();
-    let conns: Vec<_> = (0..3).map(|_| pair.middle.open(&client(Framing::Abridged))).collect();
+    let conns: Vec<_> = (0..3).map(|_| pair.middle.open(client(Framing::Abridged))).collect();
     conns[1..].iter().for_each(|&conn| pair.send(conn, &message(14, 1)));
     pair.drive();
     pair.take_heard();
@@ -184,7 +183,7 @@ fn the_end_closes_all_and_takes_nothing_more() {
 #[test]
 fn nothing_is_sent_before_the_handshake_is_done() {
     let mut pair = Pair::new(setup(), counterpart(&setup()));
-    let conn = pair.middle.open(&client(Framing::Abridged));
+    let conn = pair.middle.open(client(Framing::Abridged));
     assert_eq!(pair.middle.send(pair.now, conn, &message(14, 1), false), Err(SendError::NotReady));
     pair.drive();
     pair.send(conn, &message(14, 1));
@@ -196,7 +195,7 @@ fn ids_count_up_from_a_random_one_and_over_the_end() {
     setup.entropy[16..24].copy_from_slice(&i64::MAX.to_le_bytes());
     let mut pair = Pair::new(setup.clone(), counterpart(&setup));
     pair.drive();
-    let conns: Vec<_> = (0..3).map(|_| pair.middle.open(&client(Framing::Abridged))).collect();
+    let conns: Vec<_> = (0..3).map(|_| pair.middle.open(client(Framing::Abridged))).collect();
     assert_eq!(conns.iter().map(|conn| conn.get()).collect::<Vec<_>>(), [i64::MAX, i64::MIN, i64::MIN + 1]);
     pair.send(conns[1], &message(14, 1));
     pair.middle.close(conns[1]);
@@ -242,7 +241,7 @@ proptest! {
     #[test]
     fn any_conversation_in_any_pieces(steps in steps(), pieces in prop::collection::vec(1usize..9000, 1..6)) {
         let mut pair = Pair::ready().in_pieces(&pieces);
-        let mut conns: Vec<_> = (0..5).map(|_| pair.middle.open(&client(Framing::Padded))).collect();
+        let mut conns: Vec<_> = (0..5).map(|_| pair.middle.open(client(Framing::Padded))).collect();
         let mut up: BTreeMap<ConnId, Vec<Vec<u8>>> = BTreeMap::new();
         let mut down = up.clone();
         let (mut closed_by_client, mut closed_by_server) = (Vec::new(), Vec::new());
@@ -265,13 +264,13 @@ proptest! {
                     if up.contains_key(&conns[index]) || down.contains_key(&conns[index]) {
                         closed_by_client.push(conns[index]);
                     }
-                    conns[index] = pair.middle.open(&client(Framing::Padded));
+                    conns[index] = pair.middle.open(client(Framing::Padded));
                 }
                 Step::CloseExt { client: index } => {
                     pair.server.send(&Packet::CloseExt(conns[index]));
                     closed_by_server.push(conns[index]);
                     pair.drive();
-                    conns[index] = pair.middle.open(&client(Framing::Padded));
+                    conns[index] = pair.middle.open(client(Framing::Padded));
                 }
                 Step::Carry => pair.drive(),
             }

@@ -84,7 +84,7 @@ fn two_pings_without_an_answer_and_it_is_dead() {
 #[test]
 fn a_question_that_is_answered_by_nothing_makes_a_link_suspect_once() {
     let mut pair = Pair::ready();
-    let conn = pair.middle.open(&client(Framing::Abridged));
+    let conn = pair.middle.open(client(Framing::Abridged));
     pair.cut_off = true;
     pair.send(conn, &message(20, 1));
     pair.pass(SUSPECT_AFTER - MS);
@@ -110,7 +110,7 @@ fn a_question_that_is_answered_by_nothing_makes_a_link_suspect_once() {
 #[test]
 fn an_answer_to_anybody_is_a_sign_of_life() {
     let mut pair = Pair::ready();
-    let (a, b) = (pair.middle.open(&client(Framing::Abridged)), pair.middle.open(&client(Framing::Padded)));
+    let (a, b) = (pair.middle.open(client(Framing::Abridged)), pair.middle.open(client(Framing::Padded)));
     for _ in 0..10 {
         pair.send(a, &message(20, 1));
         pair.send(b, &message(20, 1));
@@ -124,7 +124,7 @@ fn an_answer_to_anybody_is_a_sign_of_life() {
 #[test]
 fn an_answer_that_comes_too_late_for_its_client_is_one_too() {
     let mut pair = Pair::ready();
-    let (a, b) = (pair.middle.open(&client(Framing::Abridged)), pair.middle.open(&client(Framing::Padded)));
+    let (a, b) = (pair.middle.open(client(Framing::Abridged)), pair.middle.open(client(Framing::Padded)));
     pair.send(a, &message(20, 1));
     pair.send(b, &message(20, 1));
     pair.middle.close(a);
@@ -137,7 +137,7 @@ fn an_answer_that_comes_too_late_for_its_client_is_one_too() {
 #[test]
 fn a_message_that_needs_no_answer_costs_a_ping_and_no_suspicion() {
     let mut pair = Pair::ready();
-    let conn = pair.middle.open(&client(Framing::Abridged));
+    let conn = pair.middle.open(client(Framing::Abridged));
     pair.send(conn, &message(20, 1));
     pair.drive();
     pair.server.send(&Packet::Answer { flags: 0, conn, message: &[1; 4] });
@@ -152,7 +152,7 @@ fn a_message_that_needs_no_answer_costs_a_ping_and_no_suspicion() {
 #[test]
 fn a_middle_proxy_that_answers_pings_only_is_suspect() {
     let mut pair = Pair::ready();
-    let conn = pair.middle.open(&client(Framing::Abridged));
+    let conn = pair.middle.open(client(Framing::Abridged));
     pair.send(conn, &message(20, 1));
     pair.pass(SUSPECT_AFTER - MS);
     assert_eq!((pings(&mut pair), suspicions(&mut pair)), (1, 0));
@@ -166,7 +166,7 @@ fn a_middle_proxy_that_answers_pings_only_is_suspect() {
 #[test]
 fn a_client_that_leaves_takes_its_question_along() {
     let mut pair = Pair::ready();
-    let (a, b) = (pair.middle.open(&client(Framing::Abridged)), pair.middle.open(&client(Framing::Padded)));
+    let (a, b) = (pair.middle.open(client(Framing::Abridged)), pair.middle.open(client(Framing::Padded)));
     pair.send(a, &message(20, 1));
     pair.pass(1000 * MS);
     pair.middle.close(a);
@@ -174,7 +174,7 @@ fn a_client_that_leaves_takes_its_question_along() {
     assert_eq!(suspicions(&mut pair), 0);
     // But not those of others.
     pair.send(b, &message(20, 1));
-    let c = pair.middle.open(&client(Framing::Padded));
+    let c = pair.middle.open(client(Framing::Padded));
     pair.pass(1000 * MS);
     pair.send(c, &message(20, 1));
     pair.middle.close(b);
@@ -187,7 +187,7 @@ fn a_client_that_leaves_takes_its_question_along() {
 #[test]
 fn a_link_that_is_not_polled_for_long_does_what_is_due_and_no_more() {
     let mut pair = Pair::ready();
-    let conn = pair.middle.open(&client(Framing::Abridged));
+    let conn = pair.middle.open(client(Framing::Abridged));
     pair.send(conn, &message(20, 1));
     pair.now += 10 * MINUTE;
     pair.middle.timeout(pair.now);

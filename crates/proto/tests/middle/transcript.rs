@@ -215,7 +215,7 @@ fn a_link_says_its_part_and_understands_the_other() {
             framing: Framing::Intermediate,
             ad_tag: Some(array(&session["ad_tag"])),
         };
-        assert_eq!(pair.middle.open(&client), request.conn);
+        assert_eq!(pair.middle.open(client), request.conn);
         pair.send(request.conn, request.message);
         expect(&mut pair, 2);
 

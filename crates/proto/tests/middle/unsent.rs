@@ -19,7 +19,7 @@ fn arrived(pair: &mut Pair) -> Vec<(ConnId, Vec<u8>)> {
 #[test]
 fn a_message_that_was_not_written_comes_back_whole() {
     let mut pair = Pair::ready();
-    let conn = pair.middle.open(&client(Framing::Padded));
+    let conn = pair.middle.open(client(Framing::Padded));
     pair.send(conn, &message(20, 1));
     pair.drive();
     pair.send(conn, &message(20, 2));
@@ -42,7 +42,7 @@ fn a_message_whose_last_block_is_not_written_comes_back() {
     for words in 20..24 {
         for missing in 0..=20 {
             let mut pair = Pair::ready();
-            let conn = pair.middle.open(&client(Framing::Padded));
+            let conn = pair.middle.open(client(Framing::Padded));
             pair.send(conn, &message(words, 1));
             pair.send(conn, &message(words, 2));
             let bytes = pair.middle.poll_transmit().expect("two messages");
@@ -72,7 +72,7 @@ proptest! {
         rounds in prop::collection::vec((prop::collection::vec(1usize..9000, 0..12), 0.0..1.5_f64), 1..12),
     ) {
         let mut pair = Pair::ready();
-        let conns: Vec<_> = (0..3).map(|_| pair.middle.open(&client(Framing::Padded))).collect();
+        let conns: Vec<_> = (0..3).map(|_| pair.middle.open(client(Framing::Padded))).collect();
         let mut sent = Vec::new();
         for (sizes, share) in rounds {
             for words in sizes {

@@ -26,7 +26,7 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 /// A link that carries a client, and its number.
 async fn link(telegram: &Telegram, dc: i16) -> (Link, ConnId, u64) {
     let mut link = Link::ready(endpoint(telegram, dc)).await;
-    let conn = link.middle.open(&client(Framing::Padded));
+    let conn = link.middle.open(client(Framing::Padded));
     let number = link.report(conn).await.middle.unwrap().link;
     (link, conn, number)
 }
@@ -221,7 +221,7 @@ async fn crc32c_is_granted_or_not() {
         let offer = |setup: &mut teleferry_proto::middle::Setup| setup.crc32c = offered;
         let (mut link, ready) = Link::ready_with(endpoint(&telegram, 2), offer).await;
         assert_eq!(ready.crc32c, granted && offered);
-        let conn = link.middle.open(&client(Framing::Abridged));
+        let conn = link.middle.open(client(Framing::Abridged));
         link.echo(conn, b"under either checksum").await;
     }
     let counts = telegram.middle().counters().read();
@@ -282,7 +282,7 @@ async fn nonsense_is_passed_over() {
 async fn one_client_is_closed() {
     let telegram = telegram();
     let (mut link, conn, number) = link(&telegram, 2).await;
-    let other = link.middle.open(&client(Framing::Abridged));
+    let other = link.middle.open(client(Framing::Abridged));
     link.echo(other, b"before").await;
     let clients = telegram.middle().clients(number).await.unwrap();
     assert_eq!(clients.iter().map(|client| client.conn).collect::<Vec<_>>(), [conn, other]);

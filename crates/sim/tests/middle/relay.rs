@@ -17,7 +17,7 @@ async fn every_id_answers_in_every_framing() {
         let mut link = Link::ready(endpoint(&telegram, dc)).await;
         for framing in Framing::ALL {
             for ad_tag in [None, Some([3; 16])] {
-                let conn = link.middle.open(&Client { ad_tag, ..client(framing) });
+                let conn = link.middle.open(Client { ad_tag, ..client(framing) });
                 link.send(conn, &req_pq_multi(4, [9; 16]), false).await;
                 assert_eq!(res_pq_nonce(&link.answer(conn).await), Some([9; 16]));
                 let report = link.report(conn).await;
@@ -44,7 +44,7 @@ async fn links_over_ipv6_have_keys_of_their_own() {
     let Some(telegram) = telegram_on_both() else { return };
     for endpoint in telegram.middle().endpoints() {
         let mut link = Link::ready(endpoint.address).await;
-        let conn = link.middle.open(&client(Framing::Padded));
+        let conn = link.middle.open(client(Framing::Padded));
         link.echo(conn, b"over either family").await;
     }
     assert_eq!(telegram.middle().counters().read().ready, 24);
@@ -54,7 +54,7 @@ async fn links_over_ipv6_have_keys_of_their_own() {
 async fn echoes_of_every_length_come_back_whole() {
     let telegram = telegram();
     let mut link = Link::ready(endpoint(&telegram, 2)).await;
-    let conn = link.middle.open(&client(Framing::Intermediate));
+    let conn = link.middle.open(client(Framing::Intermediate));
     for len in [0, 1, 40, 41, 16_384, 65_500, 100_001, MAX_CLIENT_MESSAGE - 16] {
         link.echo(conn, &vec![len as u8; len]).await;
     }
@@ -65,7 +65,7 @@ async fn echoes_of_every_length_come_back_whole() {
 async fn quick_acks_come_before_the_answer() {
     let telegram = telegram();
     let mut link = Link::ready(endpoint(&telegram, -4)).await;
-    let conn = link.middle.open(&client(Framing::Abridged));
+    let conn = link.middle.open(client(Framing::Abridged));
     let packet = Command::Echo(b"acknowledge me".to_vec()).encode();
     link.send(conn, &packet, true).await;
     let token = quick_ack_token(&Packet::parse(&packet).unwrap());
@@ -82,7 +82,7 @@ async fn quick_acks_come_before_the_answer() {
 async fn downloads_are_exact_and_what_follows_waits() {
     let telegram = telegram();
     let mut link = Link::ready(endpoint(&telegram, 2)).await;
-    let conn = link.middle.open(&client(Framing::Padded));
+    let conn = link.middle.open(client(Framing::Padded));
     for (count, size) in [(0, 100), (1, 2 << 20), (1000, 56), (20, 65_537)] {
         let send = Send { count, size, seed: 9 };
         link.queue(conn, &Command::Send(send).encode(), false);
@@ -99,8 +99,8 @@ async fn downloads_are_exact_and_what_follows_waits() {
 async fn a_download_leaves_room_for_the_neighbours() {
     let telegram = telegram();
     let mut link = Link::ready(endpoint(&telegram, 2)).await;
-    let greedy = link.middle.open(&client(Framing::Padded));
-    let neighbour = link.middle.open(&client(Framing::Padded));
+    let greedy = link.middle.open(client(Framing::Padded));
+    let neighbour = link.middle.open(client(Framing::Padded));
     let send = Send { count: 1000, size: 50_000, seed: 1 };
     link.command(greedy, &Command::Send(send)).await;
     let packet = Command::Echo(b"in between".to_vec()).encode();
@@ -126,7 +126,7 @@ async fn a_download_leaves_room_for_the_neighbours() {
 async fn errors_are_sent_as_asked_and_raw_bytes_not_at_all() {
     let telegram = telegram();
     let mut link = Link::ready(endpoint(&telegram, 2)).await;
-    let conn = link.middle.open(&client(Framing::Padded));
+    let conn = link.middle.open(client(Framing::Padded));
     link.command(conn, &Command::error(-429)).await;
     assert_eq!(link.answer(conn).await, (-429_i32).to_le_bytes());
     link.command(conn, &Command::Raw(vec![1; 8])).await;
@@ -140,7 +140,7 @@ async fn one_client_stalls_alone() {
     let telegram = telegram();
     for command in [Command::Stall, Command::Freeze] {
         let mut link = Link::ready(endpoint(&telegram, 2)).await;
-        let [stalled, other] = [(); 2].map(|()| link.middle.open(&client(Framing::Padded)));
+        let [stalled, other] = [(); 2].map(|()| link.middle.open(client(Framing::Padded)));
         link.command(stalled, &command).await;
         link.command(stalled, &Command::Report).await;
         link.echo(other, b"goes on").await;
@@ -152,10 +152,10 @@ async fn one_client_stalls_alone() {
 async fn every_way_of_closing_closes_the_client_alone() {
     let telegram = telegram();
     let mut link = Link::ready(endpoint(&telegram, 2)).await;
-    let other = link.middle.open(&client(Framing::Padded));
+    let other = link.middle.open(client(Framing::Padded));
     link.echo(other, b"before").await;
     for command in [Command::Close, Command::Reset, Command::HalfClose] {
-        let conn = link.middle.open(&client(Framing::Padded));
+        let conn = link.middle.open(client(Framing::Padded));
         link.command(conn, &command).await;
         assert_eq!(link.next().await, Said::Other(Event::Closed { conn }));
     }
@@ -179,7 +179,7 @@ async fn ten_thousand_clients_share_four_links() {
             let mut link = Link::ready(address).await;
             let mut waiting = std::collections::HashMap::new();
             for index in 0..CLIENTS {
-                let conn = link.middle.open(&client(Framing::ALL[index % 3]));
+                let conn = link.middle.open(client(Framing::ALL[index % 3]));
                 let packet = Command::Echo(vec![number as u8; 1 + index % 500]).encode();
                 link.queue(conn, &packet, false);
                 waiting.insert(conn, packet);
@@ -215,7 +215,7 @@ async fn a_link_that_does_not_read_is_not_read_from() {
     const TURNS: usize = 1_000;
     let telegram = telegram();
     let mut link = Link::ready(endpoint(&telegram, 2)).await;
-    let conn = link.middle.open(&client(Framing::Intermediate));
+    let conn = link.middle.open(client(Framing::Intermediate));
     let send = Send { count: 20_000, size: PACKET as u32, seed: 3 };
     link.command(conn, &Command::Send(send)).await;
     let counters = telegram.middle().counters();

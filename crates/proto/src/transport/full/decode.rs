@@ -84,13 +84,15 @@ impl Decoder {
     }
 
     /// Gives back memory that was not needed since this was called last. What was given out of the last input is forgotten.
-    pub fn relax(&mut self) {
+    pub fn relax(&mut self) -> usize {
         self.begin();
+        let before = self.held.capacity();
         // Not for little: memory that is given back and taken again in turn comes to lie in pieces.
-        if self.held.capacity() / 4 > self.most {
+        if before / 4 > self.most {
             self.held.shrink_to(self.most);
         }
         self.most = self.held.len();
+        before.saturating_sub(self.held.capacity())
     }
 
     /// Adds bytes that stand before the rest of the input and not in it.

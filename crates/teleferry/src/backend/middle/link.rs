@@ -45,6 +45,8 @@ pub(super) struct Link {
     /// Its task, and whether that was woken since it last ran.
     waker: RefCell<Option<Waker>>,
     woken: Cell<bool>,
+    /// Its middle proxy is to be told of clients that have gone.
+    parting: Cell<bool>,
     /// Sessions that wait until less is queued.
     blocked: RefCell<Vec<Waker>>,
 }
@@ -80,6 +82,7 @@ impl Link {
             ports: RefCell::default(),
             waker: RefCell::new(None),
             woken: Cell::new(false),
+            parting: Cell::new(false),
             blocked: RefCell::default(),
         }
     }
@@ -167,7 +170,7 @@ impl Link {
     }
 
     /// A client joins; `None` when it cannot be taken.
-    pub(super) fn open(&self, client: &Client, port: &Rc<Port>) -> Option<ConnId> {
+    pub(super) fn open(&self, client: Arc<Client>, port: &Rc<Port>) -> Option<ConnId> {
         let conn = self.machine.borrow_mut().as_mut()?.open(client);
         self.ports.borrow_mut().insert(conn, Rc::clone(port));
         Some(conn)
@@ -188,13 +191,21 @@ impl Link {
         Ok(())
     }
 
-    /// A client has gone.
+    /// A client has gone. Its middle proxy is told with what is sent next, or after a tick: where many come and go, nobody needs a
+    /// write for it.
     pub(super) fn close(&self, conn: ConnId) {
         self.forget(conn);
         if let Some(machine) = &mut *self.machine.borrow_mut() {
             machine.close(conn);
         }
-        self.wake();
+        self.parting.set(true);
+    }
+
+    /// A tick has passed: clients that have gone are told of now.
+    pub(super) fn tell_closed(&self) {
+        if self.parting.replace(false) {
+            self.wake();
+        }
     }
 
     /// True when so much waits that clients should not be read from.
@@ -210,11 +221,9 @@ impl Link {
         }
     }
 
-    /// Gives back memory that it did not need since this was called last.
-    pub(super) fn relax(&self) {
-        if let Some(machine) = &mut *self.machine.borrow_mut() {
-            machine.relax();
-        }
+    /// Gives back memory that it did not need since this was called last: so many bytes.
+    pub(super) fn relax(&self) -> usize {
+        self.machine.borrow_mut().as_mut().map_or(0, |machine| machine.relax())
     }
 
     /// Wakes its task, once a turn.
@@ -237,6 +246,7 @@ impl Link {
     /// A turn of its task begins.
     pub(super) fn begin_turn(&self, waker: &Waker) {
         self.woken.set(false);
+        self.parting.set(false);
         let mut known = self.waker.borrow_mut();
         match &mut *known {
             Some(known) => known.clone_from(waker),

@@ -115,7 +115,22 @@ impl Pool {
 
     /// A client comes. It gets a link, now or when there is one.
     pub(super) fn join(self: &Rc<Self>, shard: &Rc<Shard>, port: &Rc<Port>, now: Instant) {
+        // Nearly always there is room, and nothing else to be done.
+        let room = shard.settings().telegram.clients_per_link;
+        if self.waiting.borrow().is_empty()
+            && let Some(link) = self.emptiest().filter(|link| link.clients() < room)
+            && port.place_on(&link, now)
+        {
+            shard.links().placed.add(1);
+            return;
+        }
         self.waiting.borrow_mut().push(Rc::clone(port));
+        self.tend(shard, now);
+    }
+
+    /// A tick has passed.
+    pub(super) fn tick(self: &Rc<Self>, shard: &Rc<Shard>, now: Instant) {
+        self.links.borrow().iter().for_each(|link| link.tell_closed());
         self.tend(shard, now);
     }
 
@@ -140,9 +155,9 @@ impl Pool {
         }
     }
 
-    /// Gives back memory that its links did not need since this was called last.
-    pub(super) fn relax(&self) {
-        self.links.borrow().iter().for_each(|link| link.relax());
+    /// Gives back memory that its links did not need since this was called last: so many bytes.
+    pub(super) fn relax(&self) -> usize {
+        self.links.borrow().iter().map(|link| link.relax()).sum()
     }
 
     /// Gives those who wait a link, and up on those who waited too long.

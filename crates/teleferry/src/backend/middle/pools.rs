@@ -77,17 +77,13 @@ impl Pools {
         }
     }
 
-    /// Takes up news, and lets every pool do what is to be done.
-    pub(crate) fn tick(&self, shard: &Rc<Shard>, now: Instant) {
+    /// Takes up news, and lets every pool do what is to be done. Says how many bytes of memory were given back.
+    pub(crate) fn tick(&self, shard: &Rc<Shard>, now: Instant) -> usize {
         self.refresh(shard);
         let pools: Vec<_> = self.by_dc.borrow().values().cloned().collect();
         let relax = self.ticks.replace(self.ticks.get().wrapping_add(1)).is_multiple_of(RELAX_EVERY);
-        for pool in pools {
-            pool.tend(shard, now);
-            if relax {
-                pool.relax();
-            }
-        }
+        pools.iter().for_each(|pool| pool.tick(shard, now));
+        if relax { pools.iter().map(|pool| pool.relax()).sum() } else { 0 }
     }
 
     fn update(&self, shard: &Shard, known: &Known) {

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ const NOT_FOUND: [u8; 4] = (-404_i32).to_le_bytes();
 #[derive(Debug)]
 pub(super) struct Port {
     /// What the middle proxy is told of the client.
-    client: Client,
+    client: Arc<Client>,
     listener: Rc<Listener>,
     place: RefCell<Place>,
     /// When its client had proven itself, in milliseconds of the shard's counting; it goes round every 49 days.
@@ -56,8 +57,9 @@ pub(super) struct Port {
 enum Place {
     /// To the middle proxy of this link, which knows the client by this id.
     On(Rc<Link>, ConnId),
-    /// Nowhere until there is a link; they are kept, in order.
-    Waiting(Waiting),
+    /// Nowhere until there is a link; they are kept, in order. Few wait, and not for long, so that the others need no room for
+    /// it.
+    Waiting(Box<Waiting>),
     /// Nowhere any more.
     Gone,
 }
@@ -103,9 +105,9 @@ impl Port {
         held: Held,
     ) -> Self {
         let otherwise = CloseReason::telegram(Kind::Unreachable);
-        let waiting = Waiting { until, otherwise, unsent: Vec::new(), held };
+        let waiting = Box::new(Waiting { until, otherwise, unsent: Vec::new(), held });
         Self {
-            client,
+            client: Arc::new(client),
             listener,
             begun,
             place: RefCell::new(Place::Waiting(waiting)),
@@ -232,7 +234,7 @@ impl Port {
     pub(super) fn place_on(self: &Rc<Self>, link: &Rc<Link>, now: Instant) -> bool {
         let mut place = self.place.borrow_mut();
         let Place::Waiting(waiting) = &mut *place else { return false };
-        let Some(conn) = link.open(&self.client, self) else { return false };
+        let Some(conn) = link.open(Arc::clone(&self.client), self) else { return false };
         for Message { bytes, quick_ack } in waiting.unsent.drain(..) {
             if link.send(now, conn, [&bytes, &[]], quick_ack).is_err() {
                 // It was taken by a link before; nothing can be wrong with it but the link.
@@ -253,7 +255,7 @@ impl Port {
         let mut place = self.place.borrow_mut();
         if matches!(*place, Place::On(..)) {
             let otherwise = CloseReason::telegram(Kind::LinkLost);
-            let mut waiting = Waiting { until, otherwise, unsent, held };
+            let mut waiting = Box::new(Waiting { until, otherwise, unsent, held });
             waiting.count();
             *place = Place::Waiting(waiting);
         }
