@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
@@ -49,6 +50,14 @@ pub(super) fn measure(
     Ok(())
 }
 
+/// Waits until clients are idle, and not only between two messages: links keep room for bulk for a second or two, and freed
+/// memory goes back to the system every few seconds.
+async fn at_rest(process: &Process) -> Result<()> {
+    process.settled().await?;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    Ok(())
+}
+
 async fn idle(
     process: &Process,
     route: &Route,
@@ -72,12 +81,12 @@ async fn idle(
                 .await?,
             );
         }
-        process.settled().await?;
+        at_rest(process).await?;
         let bytes = process.memory()?.saturating_sub(bare);
         let bytes_per_client = bytes as f64 / *wanted as f64;
         idle.push(Idle { clients: *wanted, bytes_per_client, links: links()? });
     }
     drop(clients);
-    process.settled().await?;
+    at_rest(process).await?;
     Ok(Memory { bare, idle, left_behind: process.memory()?.saturating_sub(bare) })
 }

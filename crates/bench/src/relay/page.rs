@@ -7,6 +7,7 @@ use std::process::Command;
 use super::fairness::{NEIGHBOURS, PACE};
 use super::measure::{BULK_CLIENTS, Effort};
 use super::results::{Beside, Fairness, FairnessRound, Idle, Memory, Metric, Results, Row};
+use super::split;
 use super::subjects::{MIDDLE_DD, MIDDLE_EE, REFERENCE};
 use crate::load::ECHO;
 use crate::procfs::cpu_model;
@@ -84,6 +85,9 @@ pub(crate) fn render(results: &Results, effort: &Effort, machine: &Machine) -> S
     }
     if let Some(memory) = &results.memory_over_middle {
         middle_lines(&mut page, memory);
+    }
+    if results.sessions.is_some() {
+        split::lines(&mut page, results);
     }
     fairness_lines(&mut page, &results.fairness);
     page.push_str("\n## All figures\n");
@@ -212,7 +216,7 @@ fn method(page: &mut String, effort: &Effort, real_time: bool) {
          processor to themselves, the load and the data centre share the others. A round goes from subject to subject; each byte\n\
          is checked at both ends, and one that is wrong fails the run. Processor time is that of all threads of the relay, user\n\
          and kernel, in nanoseconds from `/proc/PID/task/*/schedstat`; memory is `Pss` from `smaps_rollup`, less that of the\n\
-         process without clients.\n\n\
+         process without clients, when all have been idle for eight seconds.\n\n\
          - Bulk: {BULK_CLIENTS} clients in messages of 64 KiB, until {} MiB are moved or {:.1} s of processor time are used.\n\
          - Echo: {} messages of {ECHO} bytes; every client waits for each.\n\
          - New client: {} connect, have one message echoed and close.\n\
@@ -233,11 +237,11 @@ fn method(page: &mut String, effort: &Effort, real_time: bool) {
     ));
 }
 
-fn verdict(value: f64, most: f64) -> &'static str {
+pub(super) fn verdict(value: f64, most: f64) -> &'static str {
     if value <= most { "met" } else { "**not met**" }
 }
 
-fn line(page: &mut String, cells: &[&dyn std::fmt::Display]) {
+pub(super) fn line(page: &mut String, cells: &[&dyn std::fmt::Display]) {
     for cell in cells {
         // Writing to a string never fails.
         let _ = write!(page, "| {cell} ");
@@ -246,7 +250,7 @@ fn line(page: &mut String, cells: &[&dyn std::fmt::Display]) {
 }
 
 /// A median with its range.
-struct Range(Summary);
+pub(super) struct Range(pub(super) Summary);
 
 impl std::fmt::Display for Range {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

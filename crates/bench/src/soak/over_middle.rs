@@ -21,9 +21,13 @@ const CLIENTS: usize = 2000;
 /// Clients and strangers at a time that come and go beside them.
 const PASSING: usize = 20;
 
+/// Freed memory goes back to the system every few seconds.
+const GIVEN_BACK_AFTER: Duration = Duration::from_secs(8);
+
 pub(super) async fn soak(arguments: &Arguments) -> Result<Report> {
     let stage = Stage::build(&arguments.proxy, Way::Middle).await?;
     let mut report = Report::new(stage.descriptors()?);
+    let bare = stage.memory()?;
     let mut dice = Dice::new(arguments.seed);
     let company =
         Company { rotations: Arc::clone(stage.rotations()), over: Arc::new(AtomicBool::new(false)) };
@@ -37,12 +41,10 @@ pub(super) async fn soak(arguments: &Arguments) -> Result<Report> {
     churn(&stage, PASSING, warm_up(arguments), &mut dice, &mut report).await?;
     // Those who stay do not leave, so two halves are compared, each when least was queued.
     let half = Duration::from_secs(arguments.seconds) / 2;
-    report.take_least();
+    report.begin();
     churn(&stage, PASSING, half, &mut dice, &mut report).await?;
-    let first = report.take_least();
-    report.warm(first);
     churn(&stage, PASSING, half, &mut dice, &mut report).await?;
-    let (memory, links) = (report.take_least(), stage.middle().links().len());
+    let (memory, links) = (report.compare_halves(), stage.middle().links().len());
     rotating.abort();
     company.over.store(true, Ordering::Relaxed);
     let stays = leave(&mut staying).await?;
@@ -51,6 +53,8 @@ pub(super) async fn soak(arguments: &Arguments) -> Result<Report> {
         report.note(Role::Stay, fault.map_or(Outcome::Well, Outcome::Fault));
     }
     rest(&stage, &report).await?;
+    tokio::time::sleep(GIVEN_BACK_AFTER).await;
+    report.left(bare, stage.memory()?);
     report.over(memory, stage.descriptors()?, &stage.log()?);
     Ok(report)
 }

@@ -21,9 +21,13 @@ pub(super) struct Report {
     descriptors: usize,
     memory_warm: u64,
     memory_most: u64,
-    /// The smallest since it was last asked for.
-    memory_least: u64,
     memory: u64,
+    /// Every look since this was last begun anew.
+    looks: Vec<u64>,
+    /// Where those who stay are looked at: the least memory in each twentieth of the time.
+    least: Vec<u64>,
+    /// The same: what the process had before anybody came, and what it has when all have left.
+    left: Option<(u64, u64)>,
     roles: BTreeMap<Role, Counts>,
     over_middle: Option<OverMiddle>,
     began: Instant,
@@ -68,8 +72,10 @@ impl Report {
             descriptors,
             memory_warm: 0,
             memory_most: 0,
-            memory_least: u64::MAX,
             memory: 0,
+            looks: Vec::new(),
+            least: Vec::new(),
+            left: None,
             roles: BTreeMap::new(),
             over_middle: None,
             began: clock::now(),
@@ -110,13 +116,32 @@ impl Report {
     /// A look in the middle.
     pub(super) fn sample(&mut self, memory: u64, descriptors: usize) {
         self.memory_most = self.memory_most.max(memory);
-        self.memory_least = self.memory_least.min(memory);
+        self.looks.push(memory);
         self.descriptors_most = self.descriptors_most.max(descriptors);
     }
 
-    /// The smallest size since this was last asked for: what is left when nothing waits for anybody.
-    pub(super) const fn take_least(&mut self) -> u64 {
-        std::mem::replace(&mut self.memory_least, u64::MAX)
+    /// What is looked at from now on counts.
+    pub(super) fn begin(&mut self) {
+        self.looks.clear();
+    }
+
+    /// Clients stayed while it was looked at, so the two halves are compared: of each twentieth the least memory, when least
+    /// waited for anybody, and of those of each half the median. Gives that of the second half.
+    pub(super) fn compare_halves(&mut self) -> u64 {
+        const PARTS: usize = 20;
+        let looks = self.looks.chunks(self.looks.len().div_ceil(PARTS).max(1));
+        self.least = looks.filter_map(|part| part.iter().min().copied()).collect();
+        let (first, second) = self.least.split_at(self.least.len() / 2);
+        self.memory_warm = median(first);
+        median(second)
+    }
+
+    /// Everybody has left: it had so much memory before anybody came, and so much now.
+    pub(super) fn left(&mut self, before: u64, after: u64) {
+        self.left = Some((before, after));
+        if after > before + GROWTH {
+            self.fault("memory is left when all have gone".to_owned());
+        }
     }
 
     /// The warm-up is over, and everybody has left, or stays.
@@ -174,6 +199,13 @@ impl Report {
     }
 }
 
+/// The one in the middle; 0 of none.
+fn median(values: &[u64]) -> u64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
 /// The reason in a line of the log.
 fn reason(line: &str) -> Option<&str> {
     let (_, reason) = line.split_once("reason=")?;
@@ -209,6 +241,16 @@ impl fmt::Display for Report {
             mib(self.memory_most),
             mib(self.memory)
         )?;
+        if let Some((before, after)) = self.left {
+            let least: Vec<_> = self.least.iter().map(|&least| format!("{:.0}", mib(least))).collect();
+            writeln!(f, "memory in each twentieth of the time, at least: {} MiB", least.join(" "))?;
+            writeln!(
+                f,
+                "memory: {:.1} MiB before anybody came, {:.1} when all had left",
+                mib(before),
+                mib(after)
+            )?;
+        }
         writeln!(
             f,
             "descriptors: {} at the start, {} at most, {} in the end",
@@ -258,6 +300,32 @@ mod tests {
         report.over(15 << 20, 10, "INFO ready\n");
         assert_eq!(report.faults(), 0, "{report}");
         assert!(report.to_string().ends_with("nothing was wrong\n"));
+    }
+
+    #[test]
+    fn memory_that_grows_under_those_who_stay_is_a_fault_and_a_peak_is_none() {
+        for (growth, faults) in [(0, 0), (10, 0), (11, 1)] {
+            let mut report = report();
+            report.begin();
+            for second in 0..1000 {
+                let grown = if second < 500 { 0 } else { growth };
+                // Now and then somebody does not read, for a while.
+                let waits = if second % 150 < 130 { second % 37 } else { 60 };
+                report.sample((20 + grown + waits) << 20, 100);
+            }
+            let memory = report.compare_halves();
+            report.over(memory, 10, "");
+            assert_eq!(report.faults(), faults, "{report}");
+        }
+    }
+
+    #[test]
+    fn memory_that_stays_when_all_have_left_is_a_fault() {
+        for (after, faults) in [(14, 0), (15, 1)] {
+            let mut report = report();
+            report.left(4 << 20, after << 20);
+            assert_eq!(report.faults(), faults, "{report}");
+        }
     }
 
     #[test]

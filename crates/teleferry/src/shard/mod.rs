@@ -289,9 +289,11 @@ impl Shard {
         let _ = self.phase.clone().wait_for(|phase| *phase != Phase::Starting).await;
     }
 
-    /// Closes idle pipes, and gives back memory that was freed; called with every tick.
-    fn tidy(&self) {
+    /// Closes idle pipes, and gives memory that was freed back to the system; called with every tick, with how many bytes links
+    /// gave back.
+    fn tidy(&self, given_back: usize) {
         self.pipes.close_free();
+        self.tide.gave_back(given_back);
         if self.tide.turns(self.live.count.get(), self.shared.memory.used()) {
             sys::return_free_memory();
         }

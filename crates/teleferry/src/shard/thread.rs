@@ -97,8 +97,8 @@ async fn tick(shard: Rc<Shard>) {
         ticks.tick().await;
         let now = clock::now();
         shard.sweep.tick(now.duration_since(start));
-        shard.pools.tick(&shard, now);
-        shard.tidy();
+        let given_back = shard.pools.tick(&shard, now);
+        shard.tidy(given_back);
         shard.counters().beat(now);
     }
 }

@@ -12,6 +12,8 @@ const EVERY: u32 = 600;
 
 /// Bytes that waited and wait no more, of all shards, before memory is given back.
 const EBB_OF_BYTES: usize = 8 << 20;
+/// Bytes of buffers that a shard's links gave back, before the same.
+const GIVEN_BACK: usize = 1 << 20;
 /// Ticks between two times that bytes make it go back: five seconds.
 const SELDOM: u32 = 50;
 
@@ -22,14 +24,28 @@ pub(super) struct Tide {
     most: Cell<usize>,
     /// The most bytes that waited.
     most_bytes: Cell<usize>,
-    /// Ticks; `None` where another shard counts them for the whole process.
-    ticks: Option<Cell<u32>>,
+    /// What links gave back of their buffers.
+    given_back: Cell<usize>,
+    ticks: Cell<u32>,
+    /// Whether it looks after the whole process.
+    is_first: bool,
 }
 
 impl Tide {
     /// Of a shard with this number.
     pub(super) fn of(shard: usize) -> Self {
-        Self { most: Cell::new(0), most_bytes: Cell::new(0), ticks: (shard == 0).then(Cell::default) }
+        Self {
+            most: Cell::new(0),
+            most_bytes: Cell::new(0),
+            given_back: Cell::new(0),
+            ticks: Cell::new(0),
+            is_first: shard == 0,
+        }
+    }
+
+    /// Links gave back so many bytes of their buffers.
+    pub(super) fn gave_back(&self, bytes: usize) {
+        self.given_back.set(self.given_back.get().saturating_add(bytes));
     }
 
     /// Whether memory is to be given back now. Asked with every tick, while so many connections live on this shard and so many
@@ -37,17 +53,19 @@ impl Tide {
     pub(super) fn turns(&self, live: usize, bytes: usize) -> bool {
         self.most.set(self.most.get().max(live));
         self.most_bytes.set(self.most_bytes.get().max(bytes));
-        if let Some(ticks) = &self.ticks {
-            ticks.set(ticks.get() + 1);
-        }
-        let ebbed = self.most_bytes.get() - bytes >= EBB_OF_BYTES;
-        let wait = if ebbed { SELDOM } else { EVERY };
-        let is_time = self.ticks.as_ref().is_some_and(|ticks| ticks.get() >= wait);
-        let turns = is_time || self.most.get() - live >= EBB;
+        self.ticks.set(self.ticks.get().saturating_add(1));
+        let ebbed = self.is_first && self.most_bytes.get() - bytes >= EBB_OF_BYTES;
+        let wait = match ebbed || self.given_back.get() >= GIVEN_BACK {
+            true => SELDOM,
+            false if self.is_first => EVERY,
+            false => u32::MAX,
+        };
+        let turns = self.ticks.get() >= wait || self.most.get() - live >= EBB;
         if turns {
             self.most.set(live);
             self.most_bytes.set(bytes);
-            self.ticks.iter().for_each(|ticks| ticks.set(0));
+            self.given_back.set(0);
+            self.ticks.set(0);
         }
         turns
     }
@@ -86,5 +104,23 @@ mod tests {
             (0..100).filter(|tick| tide.turns(700, if tick % 5 == 0 { EBB_OF_BYTES } else { 0 })).count()
         };
         assert_eq!((turned(0), turned(1)), (2, 0));
+    }
+
+    /// Links that had bulk keep no buffers for it, and without this the system had them a minute later.
+    #[test]
+    fn it_turns_when_links_gave_back_their_buffers_but_not_all_the_time() {
+        for shard in [0, 1] {
+            let tide = Tide::of(shard);
+            let turned: Vec<_> = (1..=200)
+                .filter(|_| {
+                    tide.gave_back(GIVEN_BACK / 4);
+                    tide.turns(700, 0)
+                })
+                .collect();
+            assert_eq!(turned, [50, 100, 150, 200]);
+            let tide = Tide::of(shard);
+            tide.gave_back(GIVEN_BACK - 1);
+            assert!((1..EVERY).all(|_| !tide.turns(700, 0)));
+        }
     }
 }
