@@ -47,20 +47,7 @@ impl Process {
     /// # Errors
     /// It has ended, or never comes to rest.
     pub(crate) async fn settled(&self) -> io::Result<Duration> {
-        /// What a process that has nothing to do takes in a pause: its ticks.
-        const IDLE: Duration = Duration::from_micros(300);
-        const PAUSE: Duration = Duration::from_millis(40);
-        const TRIES: usize = 250;
-        let mut before = self.cpu()?;
-        for _ in 0..TRIES {
-            tokio::time::sleep(PAUSE).await;
-            let now = self.cpu()?;
-            if now.saturating_sub(before) < IDLE {
-                return Ok(now);
-            }
-            before = now;
-        }
-        Err(io::Error::new(io::ErrorKind::TimedOut, "the process never comes to rest"))
+        settled(std::slice::from_ref(self)).await
     }
 
     /// Its proportional share of memory, in bytes.
@@ -79,6 +66,35 @@ impl Process {
     pub(crate) fn descriptors(&self) -> io::Result<usize> {
         Ok(fs::read_dir(self.directory.join("fd"))?.count())
     }
+}
+
+/// Processor time of several processes together.
+///
+/// # Errors
+/// One has ended.
+pub(crate) fn cpu(processes: &[Process]) -> io::Result<Duration> {
+    processes.iter().map(Process::cpu).sum()
+}
+
+/// Waits until none of them has anything more to do, and gives their processor time.
+///
+/// # Errors
+/// One has ended, or they never come to rest.
+pub(crate) async fn settled(processes: &[Process]) -> io::Result<Duration> {
+    /// What a process that has nothing to do takes in a pause: its ticks.
+    const IDLE: Duration = Duration::from_micros(300);
+    const PAUSE: Duration = Duration::from_millis(40);
+    const TRIES: usize = 250;
+    let mut before = cpu(processes)?;
+    for _ in 0..TRIES {
+        tokio::time::sleep(PAUSE).await;
+        let now = cpu(processes)?;
+        if now.saturating_sub(before) < IDLE * processes.len() as u32 {
+            return Ok(now);
+        }
+        before = now;
+    }
+    Err(io::Error::new(io::ErrorKind::TimedOut, "a process never comes to rest"))
 }
 
 /// How many connections of this machine lead to this address.

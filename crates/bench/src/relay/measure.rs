@@ -13,6 +13,7 @@ use crate::clock;
 use crate::failure::{Failure, Result};
 use crate::load::BLOCK;
 use crate::load::client::{Client, Route};
+use crate::procfs::{cpu, settled};
 use crate::stats::percentile;
 
 /// How much load.
@@ -34,6 +35,8 @@ pub(crate) struct Effort {
     pub(crate) idle_clients: Vec<usize>,
     /// How long neighbours echo, alone and beside each bulk.
     pub(crate) fairness_time: Duration,
+    /// Idle sessions through a front and a back.
+    pub(crate) split_sessions: usize,
     /// How often the proxy is started.
     pub(crate) starts: usize,
 }
@@ -58,6 +61,7 @@ impl Effort {
             new_clients: 3000,
             crowds: vec![1, 50, 500],
             idle_clients: vec![2000, 9000],
+            split_sessions: 5000,
             fairness_time: Duration::from_secs(4),
             starts: 10,
         }
@@ -73,6 +77,7 @@ impl Effort {
             new_clients: 300,
             crowds: vec![1, 50],
             idle_clients: vec![200],
+            split_sessions: 500,
             fairness_time: Duration::from_secs(1),
             starts: 3,
         }
@@ -116,9 +121,9 @@ pub(super) async fn part(
 /// CPU seconds per GiB.
 async fn bulk(part: Part, subject: &Subject, effort: &Effort) -> Result<f64> {
     let mut clients = connect(&subject.route, BULK_CLIENTS).await?;
-    let before = subject.process.settled().await?;
+    let before = settled(&subject.processes).await?;
     let mut bytes = 0;
-    while bytes < effort.bulk_bytes && subject.process.cpu()?.saturating_sub(before) < effort.bulk_cpu {
+    while bytes < effort.bulk_bytes && cpu(&subject.processes)?.saturating_sub(before) < effort.bulk_cpu {
         let blocks = effort.blocks;
         clients = everybody(clients, move |mut client| async move {
             match part {
@@ -130,8 +135,8 @@ async fn bulk(part: Part, subject: &Subject, effort: &Effort) -> Result<f64> {
         .await?;
         bytes += blocks * (BULK_CLIENTS * BLOCK) as u64;
     }
-    let cpu = subject.process.settled().await?.saturating_sub(before);
-    Ok(cpu.as_secs_f64() / (bytes as f64 / f64::from(1 << 30)))
+    let spent = settled(&subject.processes).await?.saturating_sub(before);
+    Ok(spent.as_secs_f64() / (bytes as f64 / f64::from(1 << 30)))
 }
 
 /// CPU microseconds per echo, and the microseconds that each took.
@@ -145,7 +150,7 @@ async fn echo(subject: &Subject, clients: usize, echoes: usize) -> Result<(f64, 
         Ok(client)
     })
     .await?;
-    let before = subject.process.settled().await?;
+    let before = settled(&subject.processes).await?;
     let done = everybody(clients, move |mut client| async move {
         let mut times = Vec::with_capacity(each);
         for _ in 0..each {
@@ -157,14 +162,14 @@ async fn echo(subject: &Subject, clients: usize, echoes: usize) -> Result<(f64, 
         Ok((client, times))
     })
     .await?;
-    let cpu = subject.process.settled().await?.saturating_sub(before);
+    let spent = settled(&subject.processes).await?.saturating_sub(before);
     let times: Vec<f64> = done.into_iter().flat_map(|(_, times)| times).collect();
-    Ok((cpu.as_secs_f64() * 1e6 / times.len() as f64, times))
+    Ok((spent.as_secs_f64() * 1e6 / times.len() as f64, times))
 }
 
 /// CPU microseconds per client that connects, has one message echoed, and closes.
 async fn new_clients(subject: &Subject, effort: &Effort) -> Result<f64> {
-    let before = subject.process.settled().await?;
+    let before = settled(&subject.processes).await?;
     let each = effort.new_clients.div_ceil(NEW_AT_ONCE);
     everybody(vec![subject.route.clone(); NEW_AT_ONCE], move |route| async move {
         for _ in 0..each {
@@ -173,8 +178,8 @@ async fn new_clients(subject: &Subject, effort: &Effort) -> Result<f64> {
         Ok(())
     })
     .await?;
-    let cpu = subject.process.settled().await?.saturating_sub(before);
-    Ok(cpu.as_secs_f64() * 1e6 / (each * NEW_AT_ONCE) as f64)
+    let spent = settled(&subject.processes).await?.saturating_sub(before);
+    Ok(spent.as_secs_f64() * 1e6 / (each * NEW_AT_ONCE) as f64)
 }
 
 /// Connects clients and lets each have a message echoed, so that its way is open to the end.

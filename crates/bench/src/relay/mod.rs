@@ -6,6 +6,7 @@ mod measure;
 mod memory;
 mod page;
 mod results;
+mod split;
 mod subjects;
 
 use std::io::{self, Write as _};
@@ -31,7 +32,10 @@ pub(crate) struct Arguments {
     /// One small round, within a minute: shows that everything works. No page unless --out is given.
     #[arg(long)]
     quick: bool,
-    /// Where the page goes [default: docs/understand/benchmarks.md].
+    /// A front and a back beside a proxy in one process, and nothing else.
+    #[arg(long)]
+    split: bool,
+    /// Where the page goes [default: docs/understand/benchmarks.md, with --split benchmarks-split.md].
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
     /// Measure these alone. No page unless --out is given.
@@ -60,13 +64,15 @@ enum Part {
 
 /// Where the page goes, and where the figures that a program can read.
 const PAGE: &str = "docs/understand/benchmarks.md";
+const SPLIT_PAGE: &str = "docs/understand/benchmarks-split.md";
 const JSON: &str = "target/benchmarks.json";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let effort = if arguments.quick { Effort::quick() } else { Effort::full(arguments.rounds) };
+    let split = if arguments.split { " --split" } else { "" };
     let command = match arguments.quick {
-        true => "just bench-relay --quick".to_owned(),
-        false => format!("just bench-relay --rounds {}", effort.rounds),
+        true => format!("just bench-relay{split} --quick"),
+        false => format!("just bench-relay{split} --rounds {}", effort.rounds),
     };
     let machine = Machine::this(&command);
     let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
@@ -74,13 +80,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     division.enter_load_side()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut results = Results::default();
-    if wanted(Part::Memory) {
+    if wanted(Part::Memory) && !arguments.split {
         memory::measure(&arguments.proxy, &division, &effort, &runtime, &mut results)?;
     }
-    if wanted(Part::Fairness) {
+    if wanted(Part::Fairness) && !arguments.split {
         fairness::measure(&arguments.proxy, &division, &effort, &runtime, &mut results)?;
     }
-    let subjects = Subjects::start(&arguments.proxy, &division)?;
+    let start = if arguments.split { Subjects::start_split } else { Subjects::start };
+    let subjects = start(&arguments.proxy, &division)?;
     for round in 1..=effort.rounds {
         for subject in subjects.all() {
             tell(&format!("round {round}: {}", subject.name));
@@ -93,6 +100,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
         }
     }
+    if let Some(pair) = &subjects.pair {
+        results.sessions = Some(runtime.block_on(pair.sessions(&effort))?);
+    }
     finish(arguments, &effort, &machine, &results)
 }
 
@@ -104,7 +114,8 @@ fn finish(arguments: &Arguments, effort: &Effort, machine: &Machine, results: &R
     match &arguments.out {
         None if partly => Ok(io::stdout().write_all(page.as_bytes())?),
         out => {
-            let path = out.clone().unwrap_or_else(|| PAGE.into());
+            let page_path = if arguments.split { SPLIT_PAGE } else { PAGE };
+            let path = out.clone().unwrap_or_else(|| page_path.into());
             std::fs::write(&path, page).map_err(|error| Failure::from(error).during(path.display()))?;
             tell(&format!("written: {} and {JSON}", path.display()));
             Ok(())

@@ -31,6 +31,8 @@ pub(crate) struct Results {
     pub(crate) memory: Option<Memory>,
     /// The same of a proxy that goes over a middle proxy.
     pub(crate) memory_over_middle: Option<Memory>,
+    /// What sessions need in a proxy of two halves.
+    pub(crate) sessions: Option<Sessions>,
     pub(crate) fairness: Fairness,
     /// From the start of the process until it listens, in milliseconds.
     pub(crate) start_ms: Vec<f64>,
@@ -53,6 +55,18 @@ pub(crate) struct Idle {
     pub(crate) bytes_per_client: f64,
     /// Links to the middle proxy that carry them; `None` in direct mode.
     pub(crate) links: Option<usize>,
+}
+
+/// Many idle sessions through a front and a back.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Sessions {
+    pub(crate) sessions: usize,
+    /// Connections between the two that carry them.
+    pub(crate) connections: usize,
+    /// What one needs at the front.
+    pub(crate) front_bytes: f64,
+    /// What one needs at the back.
+    pub(crate) back_bytes: f64,
 }
 
 /// What the neighbours of one client at full speed notice.
@@ -102,6 +116,20 @@ impl Results {
             Some((_, values)) => values.push(value),
             None => rows.push((subject, vec![value])),
         }
+    }
+
+    /// What this gives of two subjects in each round.
+    pub(crate) fn compared(
+        &self,
+        metric: Metric,
+        subject: &str,
+        other: &str,
+        compare: impl Fn(f64, f64) -> f64,
+    ) -> Option<Summary> {
+        let rows = self.figures.get(&metric)?;
+        let values = |subject| rows.iter().find(|(name, _)| *name == subject).map(|(_, values)| values);
+        let pairs = values(subject)?.iter().zip(values(other)?);
+        Summary::of(&pairs.map(|(subject, other)| compare(*subject, *other)).collect::<Vec<_>>())
     }
 
     /// What was measured, in order.
@@ -162,5 +190,8 @@ mod tests {
         assert_eq!(rows[1].absolute, Summary { median: 2.0, min: 2.0, max: 2.0 });
         assert_eq!(rows[1].ratio, Summary { median: 1.0, min: 0.5, max: 2.0 });
         assert!(results.rows(Metric::Up).is_empty());
+        let later = results.compared(Metric::Down, "dd", REFERENCE, |dd, reference| dd - reference);
+        assert_eq!(later, Some(Summary { median: 0.0, min: -2.0, max: 1.0 }));
+        assert_eq!(results.compared(Metric::Down, "dd", "nobody", |dd, _| dd), None);
     }
 }

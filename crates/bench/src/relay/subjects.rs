@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use teleferry_proto::secret::SecretKey;
 
+use super::split::{Pair, SPLIT_DD, SPLIT_EE};
 use crate::children::{Helper, Proxy};
 use crate::clock;
 use crate::cpus::Division;
@@ -28,16 +29,19 @@ const KEY: [u8; 16] = 0x8f1d_5b0c_4e3a_4971_9c2b_7d60_a5e4_f312_u128.to_be_bytes
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
     pub(crate) route: Route,
-    pub(crate) process: Process,
+    /// What does the work: the relay, or both halves of it.
+    pub(crate) processes: Vec<Process>,
 }
 
 /// All of them, running.
 #[derive(Debug)]
 pub(crate) struct Subjects {
     all: Vec<Subject>,
-    _helpers: [Helper; 3],
-    _proxies: [Proxy; 2],
+    _helpers: Vec<Helper>,
+    _proxies: Vec<Proxy>,
     _over_middle: OverMiddle,
+    /// Where split operation is measured.
+    pub(super) pair: Option<Pair>,
 }
 
 impl Subjects {
@@ -56,15 +60,15 @@ impl Subjects {
         let direct = |name, helper: &Helper| Subject {
             name,
             route: route(helper.address, Protocol::Direct),
-            process: helper.process(),
+            processes: vec![helper.process()],
         };
         let through = |name, proxy: &Proxy, listener, protocol| -> Result<Subject> {
             let route = route(proxy.address(listener)?, protocol);
-            Ok(Subject { name, route, process: proxy.process() })
+            Ok(Subject { name, route, processes: vec![proxy.process()] })
         };
         let over_middle = |name, listener, protocol| -> Result<Subject> {
             let route = middle.route(listener, protocol)?;
-            Ok(Subject { name, route, process: middle.proxy.process() })
+            Ok(Subject { name, route, processes: vec![middle.proxy.process()] })
         };
         let all = vec![
             direct(REFERENCE, &copy),
@@ -76,7 +80,29 @@ impl Subjects {
             over_middle(MIDDLE_EE, "ee", Protocol::FakeTls)?,
             direct("reference, splice", &splice),
         ];
-        Ok(Self { all, _helpers: [dc, copy, splice], _proxies: [fast, careful], _over_middle: middle })
+        let (helpers, proxies) = (vec![dc, copy, splice], vec![fast, careful]);
+        Ok(Self { all, _helpers: helpers, _proxies: proxies, _over_middle: middle, pair: None })
+    }
+
+    /// A proxy in two halves, and the same in one process.
+    pub(crate) fn start_split(program: &Path, division: &Division) -> Result<Self> {
+        let dc = data_centre()?;
+        let target = dc.address.to_string();
+        let copy =
+            division.on_relay_side(|| Helper::start(["reference", "--mode", "copy", "--target", &target]))?;
+        let middle = OverMiddle::start(program, division)?;
+        let pair = Pair::start(program, division)?;
+        let subject = |name, route, processes| Subject { name, route, processes };
+        let whole = || vec![middle.proxy.process()];
+        let all = vec![
+            subject(REFERENCE, route(copy.address, Protocol::Direct), vec![copy.process()]),
+            subject(MIDDLE_DD, middle.route("dd", Protocol::Padded)?, whole()),
+            subject(SPLIT_DD, pair.route("dd", Protocol::Padded)?, pair.processes()),
+            subject(MIDDLE_EE, middle.route("ee", Protocol::FakeTls)?, whole()),
+            subject(SPLIT_EE, pair.route("ee", Protocol::FakeTls)?, pair.processes()),
+        ];
+        let helpers = vec![dc, copy];
+        Ok(Self { all, _helpers: helpers, _proxies: Vec::new(), _over_middle: middle, pair: Some(pair) })
     }
 
     pub(crate) fn all(&self) -> &[Subject] {
@@ -93,24 +119,31 @@ pub(crate) struct OverMiddle {
 }
 
 impl OverMiddle {
+    /// How long anything may take to be connected, and how often we look.
+    pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+    pub(super) const LOOK: Duration = Duration::from_millis(10);
+
     /// Starts both, and waits until the proxy has learned where the middle proxy is and connects.
     pub(crate) fn start(program: &Path, division: &Division) -> Result<Self> {
-        const PATIENCE: Duration = Duration::from_secs(15);
-        const LOOK: Duration = Duration::from_millis(10);
+        Self::start_with(program, division, &listeners())
+    }
+
+    /// The same with a proxy whose configuration begins like this.
+    pub(super) fn start_with(program: &Path, division: &Division, configuration: &str) -> Result<Self> {
         let helper = Helper::start(["middle"])?;
         let (SocketAddr::V4(middle), Some(web)) = (helper.address, helper.second) else {
             return Err(Failure::new("the middle proxy does not say where it is"));
         };
-        let proxy = division.on_relay_side(|| Proxy::start(program, &middle_configuration(web)))?;
+        let proxy = division.on_relay_side(|| Proxy::start(program, &over_middle(configuration, web)))?;
         let started = clock::now();
         while connections_to(middle)? == 0 {
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > Self::PATIENCE {
                 let log = proxy.log()?;
                 return Err(Failure::new(format!(
                     "the proxy has no link to the middle proxy; it said:\n{log}"
                 )));
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(Self::LOOK);
         }
         Ok(Self { middle, _helper: helper, proxy })
     }
@@ -139,20 +172,19 @@ pub(crate) fn route(address: SocketAddr, protocol: Protocol) -> Route {
 pub(crate) fn configuration(data_centres: &[(i16, SocketAddr)], fast_path: bool) -> String {
     let dc: Vec<_> = data_centres.iter().map(|(dc, at)| format!("\"{dc}\" = [\"{at}\"]")).collect();
     let dc = dc.join(", ");
-    format!("{}[telegram]\nmode = \"direct\"\nfast_path = {fast_path}\ndc = {{ {dc} }}\n", front())
+    format!("{}[telegram]\nmode = \"direct\"\nfast_path = {fast_path}\ndc = {{ {dc} }}\n", listeners())
 }
 
-/// The same over the middle proxies that are published here.
-fn middle_configuration(web: SocketAddr) -> String {
+/// A configuration that goes over the middle proxies that are published here.
+fn over_middle(configuration: &str, web: SocketAddr) -> String {
     format!(
-        "{}[telegram]\nmode = \"middle\"\nprefer = \"only-ipv4\"\nip_lookup = []\n\
-         proxy_secret_url = \"http://{web}{SECRET}\"\nproxy_config_url = \"http://{web}{CONFIG}\"\n",
-        front()
+        "{configuration}[telegram]\nmode = \"middle\"\nprefer = \"only-ipv4\"\nip_lookup = []\n\
+         proxy_secret_url = \"http://{web}{SECRET}\"\nproxy_config_url = \"http://{web}{CONFIG}\"\n"
     )
 }
 
 /// What does not depend on how Telegram is reached.
-fn front() -> String {
+pub(super) fn listeners() -> String {
     let listener = |name: &str, protocol: &str, more: &str| {
         format!(
             "[[listen]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"\nsecret = \"{KEY_HEX}\"\nprotocols = [\"{protocol}\"]\n{more}\n"
