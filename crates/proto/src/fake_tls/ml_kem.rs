@@ -54,12 +54,14 @@ pub fn ciphertext(random: &[u8; RANDOMNESS]) -> Box<[u8; MLKEM_CIPHERTEXT_LEN]> 
 
 /// A number below the modulus; of 2³² draws no two numbers differ by more than one.
 const fn number(draw: [u8; DRAW]) -> u32 {
-    ((u32::from_le_bytes(draw) as u64 * Q as u64) >> 32) as u32
+    ((u32::from_le_bytes(draw) as u64).saturating_mul(Q as u64) >> 32) as u32
 }
 
 /// FIPS 203, `Compress`: a number below the modulus in so many bits.
 const fn compressed<const BITS: u32>(number: u32) -> u32 {
-    ((number << BITS) + Q / 2) / Q % (1 << BITS)
+    let scaled = number.saturating_mul(1 << BITS).saturating_add(Q / 2) / Q;
+    // 2^BITS is 0 again.
+    scaled & !(u32::MAX << BITS)
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@ use crate::net::{Peer, Stream};
 use crate::observe::{Masked, TrunkCounters};
 use crate::shard::{Alive, Expiry, Listener, Shard};
 use crate::trunk::{
-    CALL_WINDOW, CONTENT_TYPE, MAX_CALLS, Meter, Metered, Outgoing, Parcel, Pulse, REMEMBERED, TRUNK_WINDOW,
+    CALL_WINDOW, CONTENT_TYPE, MAX_CALLS, MAX_FRAME, Meter, Metered, Outgoing, Parcel, Pulse, REMEMBERED,
+    TLS_BUFFER, TRUNK_WINDOW,
 };
 
 /// How long TLS may take, and then HTTP/2.
@@ -68,7 +69,10 @@ pub(super) async fn serve(
     alarm.set(HANDSHAKE);
     let accepting = TlsAcceptor::from(Arc::clone(&back.tls)).accept(Metered::new(stream, Rc::clone(&meter)));
     let stream = match alarm.within(accepting).await {
-        Ok(Ok(stream)) => stream,
+        Ok(Ok(mut stream)) => {
+            stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+            stream
+        }
         Ok(Err(error)) => {
             let refusal = Refusal::of(&error);
             shard.counters().trunks.of("").failed.add(1);
@@ -101,6 +105,7 @@ pub(super) async fn serve(
     builder.max_concurrent_reset_streams(REMEMBERED);
     if is_known || back.takes_tokens() {
         builder
+            .max_frame_size(MAX_FRAME)
             .initial_window_size(CALL_WINDOW)
             .initial_connection_window_size(TRUNK_WINDOW)
             .max_concurrent_streams(MAX_CALLS)

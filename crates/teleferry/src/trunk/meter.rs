@@ -16,7 +16,7 @@ use crate::clock;
 use crate::observe::TrunkCounters;
 
 /// Bytes that are read at once where there are many. TLS asks for 4 KiB, a quarter of a record.
-const AHEAD: usize = 64 << 10;
+const AHEAD: usize = 128 << 10;
 
 /// A socket whose bytes are counted, and read ahead of those who ask for few.
 pub(crate) struct Metered<S> {

@@ -24,6 +24,10 @@ pub(crate) const MAX_CALLS: u32 = 4096;
 /// Bytes of all calls of a trunk that may be under way: so many that calls whose readers stand still take nothing from the
 /// others. (The most that the protocol has.)
 pub(crate) const TRUNK_WINDOW: u32 = (1 << 31) - 1;
+/// Bytes of a call that may stand in one frame: what comes at once from Telegram or a client leaves in one.
+pub(crate) const MAX_FRAME: u32 = 128 << 10;
+/// Bytes that TLS takes at once, so that a frame leaves in one write: its head and all of it.
+pub(crate) const TLS_BUFFER: usize = 2 * MAX_FRAME as usize;
 /// Bytes of a call that may wait for the trunk before its source is not read from.
 pub(crate) const FULL: usize = 128 << 10;
 /// Streams that the other side ended and that we may still speak of.

@@ -24,7 +24,8 @@ use crate::net::dial;
 use crate::observe::TrunkCounters;
 use crate::shard::Shard;
 use crate::trunk::{
-    CALL_WINDOW, CONTENT_TYPE, MAX_CALLS, Meter, Metered, Parcel, Pulse, REMEMBERED, TRUNK_WINDOW,
+    CALL_WINDOW, CONTENT_TYPE, MAX_CALLS, MAX_FRAME, Meter, Metered, Parcel, Pulse, REMEMBERED, TLS_BUFFER,
+    TRUNK_WINDOW,
 };
 
 /// How long each address has to answer, then TLS, then HTTP/2.
@@ -78,10 +79,12 @@ impl Connected {
         let stream = Metered::new(stream, Rc::clone(&meter));
         let shaking = TlsConnector::from(Arc::clone(&front.tls)).connect(endpoint.name.clone(), stream);
         let stream = timeout(EACH, shaking).await.map_err(|_| Cause::Silent)?;
-        let stream = stream.map_err(Cause::Tls)?;
+        let mut stream = stream.map_err(Cause::Tls)?;
+        stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
         let mut builder = Builder::new();
         builder
             .enable_push(false)
+            .max_frame_size(MAX_FRAME)
             .initial_window_size(CALL_WINDOW)
             .initial_connection_window_size(TRUNK_WINDOW)
             .initial_max_send_streams(MAX_CALLS as usize)
