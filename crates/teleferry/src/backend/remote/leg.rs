@@ -30,6 +30,8 @@ use crate::trunk::{Ended, FULL, Incoming, Note, Outgoing, Status};
 const FIRST_TIME: Duration = Duration::from_secs(5);
 /// How long one waits whose back asked it to go, when there is no other.
 const MOVING_TIME: Duration = Duration::from_secs(5);
+/// How often it is looked what waits of a client that does not read.
+const LOOK: Duration = Duration::from_secs(1);
 /// From so many bytes that are held of a frame on they are counted as memory in use.
 const COUNTED_FROM: usize = 16 << 10;
 
@@ -50,6 +52,8 @@ pub(crate) struct RemoteLeg {
     held: Held,
     /// What came for a client that does not take it.
     untaken: Held,
+    /// Set while its client does not read.
+    stall: Option<Alarm>,
     /// When it last left a call.
     uprooted: Option<Moment>,
     /// The client sends nothing more.
@@ -117,6 +121,7 @@ impl RemoteLeg {
             kept: Vec::new(),
             held: shard.shared.memory.part(),
             untaken: shard.shared.memory.part(),
+            stall: None,
             uprooted: None,
             ended: false,
         });
@@ -164,13 +169,37 @@ impl RemoteLeg {
         if let Place::On(call) = &mut self.place {
             call.unsent.forget_gone();
             call.out.listen(cx);
-            if let Answer::Here(incoming) = &mut call.answer {
-                let untaken = incoming.held();
-                self.untaken.set(if untaken < COUNTED_FROM { 0 } else { untaken });
-            }
+            count_untaken(&mut self.untaken, &mut call.answer);
             if call.out.count() {
                 return Err(CloseReason::client(Kind::Memory));
             }
+        }
+        Ok(())
+    }
+
+    /// The client does not take what came. What ends the session now does not wait until it does: the back gave it up, or what
+    /// waits for those who do not read takes more memory than there is.
+    ///
+    /// # Errors
+    /// The session is over, for this reason.
+    pub(crate) fn stalled(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        // Nobody tells when more comes for it.
+        let alarm = self.stall.get_or_insert_with(|| {
+            let alarm = self.shard.alarm();
+            alarm.set(LOOK);
+            alarm
+        });
+        if alarm.poll(cx) == Poll::Ready(Expiry::Deadline) {
+            alarm.set(LOOK);
+            let _ = alarm.poll(cx);
+        }
+        let Place::On(call) = &mut self.place else { return Ok(()) };
+        if call.out.poll_reset(cx) == Poll::Ready(Reason::ENHANCE_YOUR_CALM) {
+            return Err(CloseReason::client(Kind::Queue));
+        }
+        let untaken = count_untaken(&mut self.untaken, &mut call.answer);
+        if untaken >= COUNTED_FROM && self.untaken.is_over() {
+            return Err(CloseReason::client(Kind::Memory));
         }
         Ok(())
     }
@@ -385,6 +414,14 @@ impl RemoteLeg {
     }
 }
 
+/// Counts what came and was not taken as memory in use; says how many bytes that are.
+fn count_untaken(held: &mut Held, answer: &mut Answer) -> usize {
+    let Answer::Here(incoming) = answer else { return 0 };
+    let untaken = incoming.held();
+    held.set(if untaken < COUNTED_FROM { 0 } else { untaken });
+    untaken
+}
+
 /// A back says what is to be mended.
 fn tell(shard: &Shard, status: Status, sentence: Option<String>) {
     if matches!(
@@ -463,7 +500,7 @@ impl Call {
 }
 
 /// What an answer means that is none of a back which takes the call.
-fn refusal(code: StatusCode, headers: &HeaderMap) -> Option<Ended> {
+pub(super) fn refusal(code: StatusCode, headers: &HeaderMap) -> Option<Ended> {
     if let Some(status) = Status::read(headers) {
         return Some(Ended::Said(Some(status), Status::sentence(headers)));
     }
