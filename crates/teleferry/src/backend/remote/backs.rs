@@ -67,6 +67,7 @@ impl Backs {
         for back in go {
             back.gone.set(true);
             back.trunks.borrow().iter().for_each(|trunk| trunk.leave());
+            back.tell();
         }
         let new = endpoints.iter().filter(|endpoint| !stay.iter().any(|back| back.endpoint == **endpoint));
         let new: Vec<_> = new
@@ -223,7 +224,7 @@ async fn keep(shard: Rc<Shard>, backs: Rc<Backs>, back: Rc<Back>) {
 }
 
 fn failed(shard: &Shard, back: &Back, cause: &Cause) {
-    back.counters.failed.add(1);
+    back.counters.failed.add(cause.failure());
     back.failures.set(back.failures.get().saturating_add(1));
     debug!(back = %back.endpoint.authority, "no connection to a back: {cause}");
     if let Some(more) = shard.throttles.back_unusable.pass(clock::now()) {
