@@ -21,7 +21,7 @@ use crate::clock;
 use crate::identity::{self, Cause, Refusal};
 use crate::listen::Place;
 use crate::net::{Peer, Stream};
-use crate::observe::{Masked, TrunkCounters};
+use crate::observe::{Masked, TrunkCounters, TrunkFailure};
 use crate::shard::{Alive, Expiry, Listener, Shard};
 use crate::trunk::{
     CALL_WINDOW, CONTENT_TYPE, MAX_CALLS, Meter, Metered, Outgoing, Parcel, Pulse, REMEMBERED, TRUNK_WINDOW,
@@ -71,7 +71,7 @@ pub(super) async fn serve(
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             let refusal = Refusal::of(&error);
-            shard.counters().trunks.of("").failed.add(1);
+            shard.counters().trunks.of("").failed.add(TrunkFailure::Refused(refusal));
             debug!(peer = %masked, cause = refusal.cause.name(), "no TLS with somebody");
             if !matches!(refusal.cause, Cause::Broken | Cause::Protocol)
                 && let Some(more) = shard.throttles.front_refused.pass(clock::now())
@@ -80,7 +80,8 @@ pub(super) async fn serve(
             }
             return;
         }
-        Err(_) => return,
+        Err(Expiry::Deadline) => return shard.counters().trunks.of("").failed.add(TrunkFailure::Silent),
+        Err(Expiry::Drained) => return,
     };
     let (_, tls) = stream.get_ref();
     let name = identity::peer_name(tls.peer_certificates());
