@@ -66,8 +66,8 @@ pub(super) fn status(status: &Status, out: &mut dyn Write) -> io::Result<()> {
 fn peer_table(what: &str, peers: &[Peer], out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
-        "{what:<28} {:<10} {:>5} {:>10} {:>9} {:>9} {:>12} {:>12}  FAILED",
-        "STATE", "LINKS", "ROUND TRIP", "SESSIONS", "MOVED", "RECEIVED", "SENT"
+        "{what:<28} {:<10} {:>6} {:>10} {:>9} {:>9} {:>12} {:>12}  FAILED",
+        "STATE", "TRUNKS", "ROUND TRIP", "SESSIONS", "MOVED", "RECEIVED", "SENT"
     )?;
     for peer in peers {
         let round_trip = match peer.round_trip_micros {
@@ -77,7 +77,7 @@ fn peer_table(what: &str, peers: &[Peer], out: &mut dyn Write) -> io::Result<()>
         let failures: Vec<_> = peer.failures.iter().map(|(why, n)| format!("{why} {n}")).collect();
         writeln!(
             out,
-            "{:<28} {:<10} {:>5} {:>10} {:>9} {:>9} {:>12} {:>12}  {}",
+            "{:<28} {:<10} {:>6} {:>10} {:>9} {:>9} {:>12} {:>12}  {}",
             if peer.name.is_empty() { "(without a name)" } else { &peer.name },
             peer.state,
             peer.connections,
