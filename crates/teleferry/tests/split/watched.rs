@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rcgen::ExtendedKeyUsagePurpose::ClientAuth;
 use serde_json::Value;
@@ -131,7 +131,7 @@ async fn refusals_are_counted_by_their_cause_on_both_sides() {
 async fn the_end_of_certificates_is_told() {
     let stage = Stage::new(Mode::Direct);
     let back = stage.back();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let now = teleferry::clock::unix_time();
     let status = back.status();
     let certificates = status["certificates"].as_array().expect("a list");
     assert_eq!(certificates[0]["title"], "the certificate of `back.example.net`");
