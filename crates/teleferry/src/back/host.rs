@@ -1,6 +1,7 @@
 //! One connection that somebody made to a back: a front's, with its calls, or a visitor's.
 
 use std::future::poll_fn;
+use std::os::fd::AsFd as _;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -101,6 +102,7 @@ pub(super) async fn serve(
     let mut builder = Builder::new();
     builder.max_concurrent_reset_streams(REMEMBERED);
     if is_known || back.takes_tokens() {
+        meter.watch(stream.get_ref().0.socket().as_fd());
         builder
             .initial_window_size(CALL_WINDOW)
             .initial_connection_window_size(TRUNK_WINDOW)

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -80,6 +81,7 @@ impl Connected {
     ) -> Result<Self, Cause> {
         let stream = connect(endpoint).await?;
         let meter = Rc::new(Meter::new(Arc::clone(counters)));
+        meter.watch(stream.as_fd());
         let stream = secure(front, endpoint, Metered::new(stream, Rc::clone(&meter))).await?;
         Self::over(stream, front, endpoint, counters, meter).await
     }
