@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use h2::Reason;
 use h2::client::ResponseFuture;
@@ -15,7 +15,7 @@ use teleferry_proto::direct::{HEADROOM, TAILROOM};
 use teleferry_proto::transport::Collector;
 use tracing::{debug, warn};
 
-use super::backs::Backs;
+use super::backs::{Backs, SHY};
 use super::trunk::Trunk;
 use super::unsent::{Unsent, append};
 use crate::backend::{Exit, Passenger};
@@ -56,6 +56,8 @@ pub(crate) struct RemoteLeg {
     stall: Option<Alarm>,
     /// When it last left a call.
     uprooted: Option<Moment>,
+    /// A back would not take it: so long it looks for one that has not just refused somebody.
+    picky: Option<Instant>,
     /// The client sends nothing more.
     ended: bool,
 }
@@ -123,6 +125,7 @@ impl RemoteLeg {
             untaken: shard.shared.memory.part(),
             stall: None,
             uprooted: None,
+            picky: None,
             ended: false,
         });
         std::future::poll_fn(|cx| leg.poll_placed(cx)).await?;
@@ -306,7 +309,12 @@ impl RemoteLeg {
     /// Ready once it is on a call, or there is none for it.
     fn poll_placed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         let Place::Between(alarm) = &self.place else { return Poll::Ready(Ok(())) };
-        let expired = alarm.poll(cx);
+        let mut expired = alarm.poll(cx);
+        if expired == Poll::Ready(Expiry::Deadline) && self.picky.is_some_and(|until| until > clock::now()) {
+            // Those that refused before may think better of it.
+            alarm.set(SHY);
+            expired = alarm.poll(cx);
+        }
         if self.begin() {
             return Poll::Ready(Ok(()));
         }
@@ -325,7 +333,7 @@ impl RemoteLeg {
 
     /// Calls a back, with what is kept.
     fn begin(&mut self) -> bool {
-        while let Some(trunk) = self.backs.choose(&self.shard) {
+        while let Some(trunk) = self.backs.choose(&self.shard, self.picky.is_some()) {
             let Some(mut call) = Call::begin(trunk, &self.shard, &self.backs, &self.open) else { continue };
             let kept = std::mem::take(&mut self.kept);
             if !kept.is_empty() {
@@ -348,6 +356,7 @@ impl RemoteLeg {
             return false;
         }
         let left = Rc::clone(&call.trunk);
+        self.picky = None;
         self.backs.refused(&self.shard, &left);
         let alarm = self.shard.alarm();
         let Place::On(mut tail) = std::mem::replace(&mut self.place, Place::Between(alarm)) else {
@@ -369,21 +378,32 @@ impl RemoteLeg {
     fn over(&mut self, ended: Ended) -> Option<CloseReason> {
         let Place::On(call) = &mut self.place else { return Some(CloseReason::proxy(Kind::Fault)) };
         let refused = !call.unsent.has_begun();
+        let declined = refused && matches!(ended, Ended::Said(Some(_), _) | Ended::Garbled(_));
+        let mut reason = CloseReason::telegram(Kind::LinkLost);
         let (untouched, patience) = match ended {
             Ended::Said(Some(Status::Unavailable), _) => (refused, MOVING_TIME),
             Ended::Said(Some(status), sentence) => {
                 tell(&self.shard, status, sentence);
-                return Some(status.reason());
+                reason = status.reason();
+                if !refused || !status.is_of_this_back() {
+                    return Some(reason);
+                }
+                (true, Duration::ZERO)
             }
-            Ended::Lost { untouched } => (untouched, Duration::ZERO),
+            Ended::Garbled(error) => {
+                let status = Status::from(error);
+                tell(&self.shard, status, Some(error.to_string()));
+                if !refused || !status.is_of_this_back() {
+                    return Some(reason);
+                }
+                (true, Duration::ZERO)
+            }
+            // What a back has begun with it has looked at.
+            Ended::Lost { untouched } => (untouched && refused, Duration::ZERO),
             // An intermediary's way to say that its back is lost.
             Ended::Said(None, _) => (false, Duration::ZERO),
             Ended::Reset(Reason::ENHANCE_YOUR_CALM) => return Some(CloseReason::client(Kind::Queue)),
             Ended::Reset(_) => (false, Duration::ZERO),
-            Ended::Garbled(error) => {
-                tell(&self.shard, Status::from(error), Some(error.to_string()));
-                return Some(CloseReason::telegram(Kind::LinkLost));
-            }
         };
         if self.ended || !self.down.is_at_border() {
             return Some(CloseReason::telegram(if self.ended { Kind::Closed } else { Kind::LinkLost }));
@@ -395,12 +415,18 @@ impl RemoteLeg {
         (if refused { &counters.refused } else { &counters.moved }).add(1);
         self.backs.refused(&self.shard, &call.trunk);
         debug!("a session goes on over another back");
+        // It does not go round and round between backs that do not take it.
+        if !declined {
+            self.picky = None;
+        } else if *self.picky.get_or_insert(clock::now() + MOVING_TIME) <= clock::now() {
+            return Some(reason);
+        }
         let alarm = self.shard.alarm();
-        alarm.set(patience);
+        alarm.set(if declined { patience.min(SHY) } else { patience });
         self.place = Place::Between(alarm);
         self.uprooted = Some(self.shard.moment());
         // Whoever lost its back without a word is closed at once when there is no other.
-        (!self.begin() && patience.is_zero()).then_some(CloseReason::telegram(Kind::LinkLost))
+        (!self.begin() && patience.is_zero()).then_some(reason)
     }
 
     /// What is kept takes memory; when there is none left, its client goes.
