@@ -8,7 +8,7 @@ use teleferry_sim::command::{Command, Send};
 use tokio::task::JoinSet;
 
 use super::network::{Cable, Network, TELEGRAM, alone};
-use super::stage::{Half, Mode, Stage, closed, sessions, sum};
+use super::stage::{Half, Mode, Stage, TLS, closed, front_settings, sessions, sum};
 use super::traffic::{Came, Plan, all_came, assert_one_gap};
 use crate::common::soon;
 use crate::support::Place;
@@ -42,10 +42,11 @@ impl World {
             trunks.push(Cable::new(&format!("trunk{number}"), Some(&home), Some(&abroad), &front_side));
             let place = Place::new();
             let settings = stage.back_settings(&place, &format!("{front_side}.2:0"), "");
-            backs.push(Half::start_in(Some(&abroad), place, &settings));
+            backs.push(Half::start_by(|run| abroad.command(run), place, &settings));
         }
         let addresses: Vec<_> = backs.iter().map(|back| back.address).collect();
-        let front = stage.front_at("front-1", "10.77.1.2:0", &addresses, Some(&home));
+        let settings = front_settings(&addresses, TLS).replace("127.0.0.1:0", "10.77.1.2:0");
+        let front = Half::start_by(|run| home.command(run), stage.front_place("front-1"), &settings);
         let world = Self { stage, front, backs, trunks };
         world.front.connected(2 * count as u64).await;
         world

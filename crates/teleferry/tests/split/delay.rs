@@ -76,7 +76,7 @@ async fn a_long_way_delays_and_loses_nothing() {
         let stage = Stage::new(mode);
         let back = stage.back();
         let (address, _relay) = long_way(back.address).await;
-        let front = stage.front_at("front-1", "127.0.0.1:0", &[address], None);
+        let front = stage.front_of("front-1", &[address]);
         front.connected(2).await;
         let plan = Plan::new(200, 20_000, 64);
         let since = Instant::now();
@@ -100,7 +100,7 @@ async fn clients_change_from_one_long_way_to_another() {
         let backs = [stage.back(), stage.back()];
         let (first, relay) = long_way(backs[0].address).await;
         let (second, _relay) = long_way(backs[1].address).await;
-        let front = stage.front_at("front-1", "127.0.0.1:0", &[first, second], None);
+        let front = stage.front_of("front-1", &[first, second]);
         front.connected(4).await;
         let clients = front.clients(8).await;
         let lost = sessions(&front.status(), first);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose, IsCa,
@@ -16,7 +16,6 @@ use teleferry_sim::config_server::Item;
 use teleferry_sim::telegram::{self, Telegram};
 use tokio::sync::watch;
 
-use super::network::Network;
 use crate::common::{DOMAIN, keep_published, key, soon};
 use crate::support::{Done, Place};
 
@@ -194,20 +193,19 @@ impl Stage {
 
     pub(super) fn front_named(&self, name: &str, backs: &[&Half]) -> Half {
         let addresses: Vec<_> = backs.iter().map(|back| back.address).collect();
-        self.front_at(name, "127.0.0.1:0", &addresses, None)
+        self.front_of(name, &addresses)
     }
 
-    /// A front that listens there, in a network of its own if there is one for it.
-    pub(super) fn front_at(
-        &self,
-        name: &str,
-        address: &str,
-        backs: &[SocketAddr],
-        network: Option<&Network>,
-    ) -> Half {
+    /// A front of backs at these addresses.
+    pub(super) fn front_of(&self, name: &str, backs: &[SocketAddr]) -> Half {
+        Half::start(self.front_place(name), &front_settings(backs, TLS))
+    }
+
+    /// A place with the files of a front.
+    pub(super) fn front_place(&self, name: &str) -> Place {
         let place = Place::new();
         self.authority.equip(&place, name, ExtendedKeyUsagePurpose::ClientAuth);
-        Half::start_in(network, place, &front_settings(backs, TLS).replace("127.0.0.1:0", address))
+        place
     }
 }
 
@@ -227,16 +225,13 @@ pub(super) fn front_settings(backs: &[SocketAddr], more: &str) -> String {
 impl Half {
     /// Starts a process and waits until it listens.
     pub(super) fn start(place: Place, settings: &str) -> Self {
-        Self::start_in(None, place, settings)
+        Self::start_by(std::convert::identity, place, settings)
     }
 
-    /// The same in a network of its own, if there is one for it.
-    pub(super) fn start_in(network: Option<&Network>, place: Place, settings: &str) -> Self {
+    /// The same by another command that runs this one.
+    pub(super) fn start_by(by: impl FnOnce(Command) -> Command, place: Place, settings: &str) -> Self {
         place.write("teleferry.toml", settings);
-        let mut command = place.command(["run", "--config", "teleferry.toml"]);
-        if let Some(network) = network {
-            command = network.command(command);
-        }
+        let mut command = by(place.command(["run", "--config", "teleferry.toml"]));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("started");
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
         let mut said = Vec::new();

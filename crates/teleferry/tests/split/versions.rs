@@ -19,7 +19,7 @@ const THIS: Version = teleferry_proto::call::VERSION;
 async fn a_back_of_a_later_minor_version_will_do() {
     let stage = Stage::new(Mode::Direct);
     let back = Reflector::start(&stage, Version { minor: THIS.minor + 1, ..THIS }).await;
-    let front = stage.front_at("front-1", "127.0.0.1:0", &[back.address], None);
+    let front = stage.front_of("front-1", &[back.address]);
     let mut client = front.client(Protocol::FakeTls).await;
     soon(client.echo(vec![1; 5000])).await.expect("echo");
 }
@@ -29,13 +29,13 @@ async fn a_back_of_a_later_minor_version_will_do() {
 async fn a_back_of_another_version_is_named_and_left_alone() {
     let stage = Stage::new(Mode::Direct);
     let later = Reflector::start(&stage, Version { major: THIS.major + 1, minor: 0 }).await;
-    let alone = stage.front_at("front-1", "127.0.0.1:0", &[later.address], None);
+    let alone = stage.front_of("front-1", &[later.address]);
     let mut client = alone.client(Protocol::Padded).await;
     soon(client.echo(vec![1; 64])).await.expect_err("nobody is there for it");
     alone.until_said(&["a back takes no session of ours", "this back speaks 2.0"]).await;
 
     let back = stage.back();
-    let front = stage.front_at("front-1", "127.0.0.1:0", &[later.address, back.address], None);
+    let front = stage.front_of("front-1", &[later.address, back.address]);
     front.connected(4).await;
     front.clients(8).await;
     assert_eq!(sum(&back.status(), "calls"), 8);
@@ -79,7 +79,7 @@ async fn a_front_of_another_version_is_told_so() {
 async fn a_connection_that_goes_keeps_its_calls() {
     let stage = Stage::new(Mode::Direct);
     let back = Reflector::start(&stage, THIS).await;
-    let front = stage.front_at("front-1", "127.0.0.1:0", &[back.address], None);
+    let front = stage.front_of("front-1", &[back.address]);
     front.connected(2).await;
     let mut clients = front.clients(6).await;
     back.go(Going::InOrder);
@@ -104,7 +104,7 @@ async fn a_connection_that_goes_keeps_its_calls() {
 async fn a_connection_that_breaks_off_is_replaced() {
     let stage = Stage::new(Mode::Direct);
     let backs = [Reflector::start(&stage, THIS).await, Reflector::start(&stage, THIS).await];
-    let front = stage.front_at("front-1", "127.0.0.1:0", &[backs[0].address, backs[1].address], None);
+    let front = stage.front_of("front-1", &[backs[0].address, backs[1].address]);
     front.connected(4).await;
     let clients = front.clients(6).await;
     let lost = sessions(&front.status(), backs[0].address);

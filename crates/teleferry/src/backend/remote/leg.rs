@@ -378,7 +378,7 @@ impl RemoteLeg {
     fn over(&mut self, ended: Ended) -> Option<CloseReason> {
         let Place::On(call) = &mut self.place else { return Some(CloseReason::proxy(Kind::Fault)) };
         let refused = !call.unsent.has_begun();
-        let declined = refused && matches!(ended, Ended::Said(Some(_), _) | Ended::Garbled(_));
+        let declined = refused && !matches!(ended, Ended::Lost { untouched: false });
         let mut reason = CloseReason::telegram(Kind::LinkLost);
         let (untouched, patience) = match ended {
             Ended::Said(Some(Status::Unavailable), _) => (refused, MOVING_TIME),
@@ -398,8 +398,10 @@ impl RemoteLeg {
                 }
                 (true, Duration::ZERO)
             }
+            // The connection takes no more: there will be another one.
+            Ended::Lost { untouched: true } if refused => (true, MOVING_TIME),
             // What a back has begun with it has looked at.
-            Ended::Lost { untouched } => (untouched && refused, Duration::ZERO),
+            Ended::Lost { .. } => (false, Duration::ZERO),
             // An intermediary's way to say that its back is lost.
             Ended::Said(None, _) => (false, Duration::ZERO),
             Ended::Reset(Reason::ENHANCE_YOUR_CALM) => return Some(CloseReason::client(Kind::Queue)),
