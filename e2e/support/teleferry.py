@@ -82,20 +82,28 @@ class Simulator:
 
 
 class Proxy:
-    """`teleferry run` with one listener for each kind of link, and one that takes all of them with one secret."""
+    """`teleferry run` with one listener for each kind of link, and one that takes all of them with one secret. With
+    `split` it is a front, with a back of its own between it and Telegram."""
 
-    def __init__(self, simulator, directory, fast_path=True, cover=None, mode="direct", admin=False):
+    def __init__(self, simulator, directory, fast_path=True, cover=None, mode="direct", admin=False, split=False):
         self.program = binary("TELEFERRY_BIN", "teleferry")
         self.config = directory / "teleferry.toml"
-        if mode != "direct":
+        self.back = Back(self.program, simulator, directory / "back", fast_path, mode) if split else None
+        if mode != "direct" and not split:
             _keep(simulator, directory / "state")
-        self.config.write_text(_config(simulator, directory, fast_path, cover, mode, admin))
+        lines = self.back.front_half() if split else [*_telegram(simulator, fast_path, mode), *_RELAY]
+        self.config.write_text(_config(directory, lines, cover, admin))
         if admin:
             (directory / "token").write_text(TOKEN)
             (directory / "token").chmod(0o600)
         self.child = Child([self.program, "run", "--config", self.config], cwd=directory)
         self.http = self.child.wait_stderr(_http) if admin else None
         self.listeners = self.child.wait_stderr(_listeners)
+
+    @property
+    def children(self):
+        """Its processes, in the order in which they are stopped."""
+        return [self.child, *([self.back.child] if self.back else [])]
 
     def link(self, kind, listener=None):
         """A link of a kind, to the listener for it or to the one named."""
@@ -109,6 +117,41 @@ class Proxy:
         )
         assert done.returncode == 0, (arguments, done.returncode, done.stderr)
         return done.stdout
+
+
+class Back:
+    """The half of a split proxy that goes to Telegram, and the certificates of both."""
+
+    def __init__(self, program, simulator, directory, fast_path, mode):
+        directory.mkdir()
+        self.certificates = directory / "certs"
+        for order in (["init", "--name", "127.0.0.1"], ["issue", "front-1"]):
+            command = [program, "certs", *order, "--dir", self.certificates]
+            done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=20)
+            assert done.returncode == 0, (order, done.stderr)
+        if mode != "direct":
+            _keep(simulator, directory / "state")
+        lines = ["[role]", 'kind = "back"', "[role.back]", 'listen = "127.0.0.1:0"', *self._tls("127.0.0.1")]
+        lines += [*_server(directory), *_telegram(simulator, fast_path, mode), *_RELAY, *_LOG]
+        config = directory / "teleferry.toml"
+        config.write_text("\n".join(lines) + "\n")
+        self.child = Child([program, "run", "--config", config], cwd=directory)
+        self.port = self.child.wait_stderr(_fronts)
+
+    def front_half(self):
+        """What makes a configuration that of its front."""
+        backs = f'backs = ["https://127.0.0.1:{self.port}"]'
+        return ["[role]", 'kind = "front"', "[role.front]", backs, *self._tls("front-1")]
+
+    def _tls(self, name):
+        files = {"ca": "ca.pem", "revoked": "revoked.pem", "cert": f"{name}.pem", "key": f"{name}.key"}
+        return ["[role.tls]", *(f"{key} = {json.dumps(str(self.certificates / file))}" for key, file in files.items())]
+
+
+def _fronts(line):
+    """Where fronts come in, when the line is the ready line of a back."""
+    match = re.search(r"ready: fronts 127\.0\.0\.1:(\d+)", line)
+    return match and int(match[1])
 
 
 def _http(line):
@@ -138,14 +181,17 @@ def _keep(simulator, state):
             (state / name).write_bytes(answer.read())
 
 
-def _config(simulator, directory, fast_path, cover, mode, admin):
+_RELAY = ["[relay]", 'filter_server_errors = "off"']  # Clients are tested with the errors of their data centre, too.
+_LOG = ["[log]", "mask_addresses = false"]
+
+
+def _server(directory):
+    return ["[server]", "workers = 2", f"state_dir = {json.dumps(str(directory / 'state'))}"]
+
+
+def _telegram(simulator, fast_path, mode):
     quoted = json.dumps  # A JSON string, list of strings or boolean is a TOML one too.
-    listeners = [(kind, [PROTOCOLS[kind]]) for kind in KINDS] + [("all", [PROTOCOLS[kind] for kind in KINDS])]
-    lines = [
-        "[server]",
-        "workers = 2",
-        f"state_dir = {quoted(str(directory / 'state'))}",
-        'public_host = "127.0.0.1"',
+    return [
         "[telegram]",
         f"mode = {quoted(mode)}",
         f"fast_path = {quoted(fast_path)}",
@@ -154,13 +200,14 @@ def _config(simulator, directory, fast_path, cover, mode, admin):
         'prefer = "only-ipv4"',
         "[telegram.dc]",
         *(f"{quoted(dc)} = {quoted(addresses)}" for dc, addresses in simulator.dc.items()),
-        "[relay]",
-        'filter_server_errors = "off"',  # Clients are tested with the errors of their data centre, too.
-        "[cover]",
-        f"target = {quoted(cover or 'off')}",
-        "[log]",
-        "mask_addresses = false",
     ]
+
+
+def _config(directory, ways, cover, admin):
+    quoted = json.dumps
+    listeners = [(kind, [PROTOCOLS[kind]]) for kind in KINDS] + [("all", [PROTOCOLS[kind] for kind in KINDS])]
+    lines = [*_server(directory), 'public_host = "127.0.0.1"', *ways]
+    lines += ["[cover]", f"target = {quoted(cover or 'off')}", *_LOG]
     if admin:
         lines += ["[admin]", 'http = "127.0.0.1:0"', 'token_file = "token"']
     for name, protocols in listeners:

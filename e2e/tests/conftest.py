@@ -21,12 +21,19 @@ def simulator():
     assert status == 0, simulated.child.tail()
 
 
-WAYS = {"fast": {"fast_path": True}, "careful": {"fast_path": False}, "middle": {"mode": "middle"}}
+WAYS = {
+    "fast": {"fast_path": True},
+    "careful": {"fast_path": False},
+    "middle": {"mode": "middle"},
+    "split-direct": {"split": True},
+    "split-middle": {"split": True, "mode": "middle"},
+}
 
 
 @pytest.fixture(scope="session", params=WAYS.values(), ids=WAYS)
 def proxy(request, simulator, tmp_path_factory):
-    """The proxy: direct with bytes passed as they are, direct with every byte deciphered, and over middle proxies."""
+    """The proxy: direct with bytes passed as they are, direct with every byte deciphered, over middle proxies, and in two
+    halves either way."""
     started = Proxy(simulator, tmp_path_factory.mktemp("proxy"), **request.param)
     yield from _until_stopped(started)
 
@@ -54,16 +61,18 @@ def tdlib(tmp_path_factory):
 
 
 def _until_stopped(proxy):
-    """Yields the proxy; afterwards it must still run, and stop cleanly when told."""
-    _RUNNING.append(proxy.child)
+    """Yields the proxy; afterwards all of it must still run, and stop cleanly when told."""
+    _RUNNING.extend(proxy.children)
     try:
         yield proxy
-        assert proxy.child.alive(), proxy.child.tail()
-        status = proxy.child.end_by_signal()
-        assert status == 0, (status, proxy.child.tail())
+        for child in proxy.children:
+            assert child.alive(), child.tail()
+            status = child.end_by_signal()
+            assert status == 0, (status, child.tail())
     finally:
-        proxy.child.kill()
-        _RUNNING.remove(proxy.child)
+        for child in proxy.children:
+            child.kill()
+            _RUNNING.remove(child)
 
 
 @pytest.hookimpl(hookwrapper=True)

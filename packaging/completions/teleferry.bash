@@ -1085,7 +1085,7 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__demo)
-            opts="-h --help"
+            opts="-h --split --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -48,6 +48,7 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l protocol -d 
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l mode -d 'How clients are taken to Telegram: auto, middle or direct' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -l state-dir -d 'Where state is kept from one start to the next' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand run" -s h -l help -d 'Print help'
+complete -c teleferry -n "__fish_teleferry_using_subcommand demo" -l split -d 'Shows a proxy in two halves: a front that clients come to, and a back that goes to Telegram'
 complete -c teleferry -n "__fish_teleferry_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l config -d 'The configuration file; without one, the other flags and the state directory decide' -r -F
 complete -c teleferry -n "__fish_teleferry_using_subcommand check" -l listen -d 'An address to listen on, such as `[::]:443`; can be given several times' -r

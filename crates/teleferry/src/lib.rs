@@ -1,6 +1,7 @@
 //! The server: everything that touches a socket, a clock or a file.
 
 pub mod admin;
+mod announce;
 mod back;
 mod backend;
 pub mod cli;

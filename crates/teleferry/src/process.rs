@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Admin, Bounds, OpenError};
+use crate::announce::Announcer;
 use crate::config::Snapshot;
 use crate::control::{Control, Order, ReloadError, ReloadReport, Source};
 use crate::logging::Logging;
@@ -63,6 +64,7 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
         let admin_sockets = admin.as_ref().map(Admin::sockets);
         let _watched = admin.map(Watching::begin);
         let mut watchdog = Watchdog::begin(server.observer());
+        let mut announcer = Some(Announcer::begin(server.observer()));
         // Most of what ran until now runs never again. Where the system does not tell, memory is a little more.
         let _ = sys::forget_files();
         let mut handed_over = false;
@@ -89,6 +91,7 @@ pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result
                         drop(lock.take());
                         // The new process gives signs of life from now on.
                         watchdog.take();
+                        announcer.take();
                         break;
                     }
                 }

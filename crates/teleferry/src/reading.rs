@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::config::{ListenAddress, Snapshot};
+use crate::config::{ListenAddress, RoleKind, Snapshot};
 use crate::gate::{GateCounts, Tables};
+use crate::identity::Certificate;
 use crate::observe::{
     Counts, DcCounters, LinkCounts, ProcessReading, ReloadCounts, Reloads, ShardCounters, Spread, Stage,
     TrunkCounts,
@@ -40,8 +41,14 @@ pub struct Reading {
     pub dcs: BTreeMap<i16, DcReading>,
     /// Every link to a middle proxy.
     pub links: Vec<LinkReading>,
+    /// Whether it is a whole proxy or one half.
+    pub role: RoleKind,
+    /// The backs that a front's settings name, as they are called in `trunks`.
+    pub backs: Vec<String>,
     /// The connections between front and back, by the other side's name.
     pub trunks: BTreeMap<String, TrunkCounts>,
+    /// The certificates that front and back know each other by.
+    pub certificates: Vec<Certificate>,
     /// What all links counted, and what waits in memory.
     pub link_counts: LinkCounts,
     /// Middle proxies whose last attempts failed, with how many in a row.
@@ -170,6 +177,8 @@ impl Observer {
         let now = clock::now();
         let watched = &*self.watched;
         let uptime = now.saturating_duration_since(watched.started);
+        let settings = self.settings();
+        let (backs, tls) = (settings.front().into_iter(), settings.snapshot.role.tls());
         Reading {
             uptime,
             started: clock::unix_time().saturating_sub(uptime.as_secs()),
@@ -177,7 +186,10 @@ impl Observer {
             listeners: watched.listeners(),
             dcs: dcs(&watched.shards),
             links: links(&watched.shards),
+            role: settings.snapshot.role.kind(),
+            backs: backs.flat_map(|front| &front.backs).map(|back| back.authority.clone()).collect(),
             trunks: self.watched.trunks(),
+            certificates: tls.map(|(_, tls)| tls.credentials.certificates()).unwrap_or_default(),
             link_counts: watched.links(),
             failing: watched.shared.endpoints.failing(),
             stages: Stage::ALL.map(|stage| (stage, spread(&watched.shards, |s| &s.stages[stage as usize]))),
@@ -209,6 +221,12 @@ impl Reading {
     #[must_use]
     pub fn ready_links(&self) -> usize {
         self.links.iter().filter(|link| link.state == LinkState::Ready).count()
+    }
+
+    /// Backs that take sessions, of those that the settings name.
+    #[must_use]
+    pub fn usable_backs(&self) -> usize {
+        self.backs.iter().filter(|back| self.trunks.get(*back).is_some_and(|counts| counts.ready > 0)).count()
     }
 
     /// Strangers by reason, over all listeners.

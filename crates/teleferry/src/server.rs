@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, mpsc, watch};
 use tracing::warn;
 
+use settings::Half;
 pub(crate) use settings::{Rules, Settings, Shared};
 
 use crate::clock;
@@ -153,6 +154,7 @@ impl Server {
     pub(crate) fn start_with(snapshot: Arc<Snapshot>, inherited: &mut Inherited) -> Result<Self, StartError> {
         let shards = worker_count(snapshot.server.workers);
         let mut rebuild = Rebuild::default();
+        let half = Half::new(&snapshot, None)?;
         let Plan { addresses, sockets } =
             Plan::new(&settings::listeners(&snapshot), &[], shards, &mut rebuild.next_address, inherited)?;
         rebuild.addresses = addresses;
@@ -164,7 +166,7 @@ impl Server {
         let own = rebuild.own(&snapshot, known.clone());
         let site = cover::Site::start(&snapshot, own)?;
         let shared = Arc::new(Shared::new(shards, &snapshot));
-        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), known, site, &shared.gate)?);
+        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), half, known, site, &shared.gate));
         let registry = Arc::new(Registry::default());
         rebuild.open_accounts(&registry, shards, &settings);
         let started = clock::now();

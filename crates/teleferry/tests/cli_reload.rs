@@ -173,9 +173,15 @@ fn systemd_is_told_of_the_reload_and_its_end() {
     let socket = UnixDatagram::bind(place.path("notify")).expect("a socket");
     socket.set_read_timeout(Some(Duration::from_secs(20))).expect("an option");
     let told = || {
-        let mut message = [0; 512];
-        let len = socket.recv(&mut message).expect("a message");
-        String::from_utf8_lossy(&message[..len]).into_owned()
+        loop {
+            let mut message = [0; 512];
+            let len = socket.recv(&mut message).expect("a message");
+            let message = String::from_utf8_lossy(&message[..len]).into_owned();
+            // How it is comes in between.
+            if !message.starts_with("STATUS=") {
+                return message;
+            }
+        }
     };
     place.write("teleferry.toml", &configuration("127.0.0.1:0"));
     let mut command = place.command(ARGUMENTS);

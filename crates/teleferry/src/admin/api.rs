@@ -218,7 +218,7 @@ async fn upgrade(State(access): Shared) -> Result<Json<Upgraded>, Problem> {
 pub struct LogLevels {
     /// The least severe level in all, and for parts of the program: "info,backend=debug".
     #[schema(
-        pattern = "^((admin|backend|cli|client|config|control|cover|demo|doctor|gate|listen|net|process|server|shard|sys|telegram|upgrade)(::[a-z_]+)*=)?(off|error|warn|info|debug|trace)(,((admin|backend|cli|client|config|control|cover|demo|doctor|gate|listen|net|process|server|shard|sys|telegram|upgrade)(::[a-z_]+)*=)?(off|error|warn|info|debug|trace))*$"
+        pattern = "^((admin|announce|back|backend|cli|client|config|control|cover|demo|doctor|gate|identity|listen|net|process|server|shard|sys|telegram|trunk|upgrade|watchdog)(::[a-z_]+)*=)?(off|error|warn|info|debug|trace)(,((admin|announce|back|backend|cli|client|config|control|cover|demo|doctor|gate|identity|listen|net|process|server|shard|sys|telegram|trunk|upgrade|watchdog)(::[a-z_]+)*=)?(off|error|warn|info|debug|trace))*$"
     )]
     pub level: String,
 }

@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use crate::clock;
+use crate::config::RoleKind;
 use crate::net::dial;
 use crate::reading::Observer;
 
@@ -50,6 +51,12 @@ pub(super) async fn ready(observer: &Observer, probe: &Probe) -> Health {
     }
     if reading.listeners.iter().all(|listener| listener.addresses.is_empty()) {
         reasons.push("no listener is open".to_owned());
+    }
+    if reading.role == RoleKind::Front {
+        if reading.usable_backs() == 0 {
+            reasons.push("no back can be used: there is no connection to any that takes sessions".to_owned());
+        }
+        return Health::new(reasons);
     }
     let recent = reading.since_direct_answer.is_some_and(|since| since < RECENT);
     if reading.ready_links() == 0 && !recent && !probe.reaches_telegram(observer).await {

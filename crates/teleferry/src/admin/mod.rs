@@ -32,7 +32,8 @@ pub use health::Health;
 pub use history::Sample;
 pub use open::OpenError;
 pub use problem::Problem;
-pub use status::{Dc, Link, Listener, State, Status};
+pub(crate) use status::verdict;
+pub use status::{Certificate, Dc, Link, Listener, Peer, State, Status};
 pub use tables::{TableAnswer, TableEntries, TableShown};
 
 use crate::config::ListenAddress;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::config::Mode;
+use crate::clock;
+use crate::config::{Mode, RoleKind};
+use crate::identity;
 use crate::observe::TrunkCounts;
 use crate::reading::{DcReading, LinkReading, ListenerReading, Observer, Reading};
 
@@ -30,6 +32,8 @@ pub struct Status {
     pub role: String,
     /// On a front every back, on a back every front that was ever here.
     pub peers: Vec<Peer>,
+    /// The certificates that front and back know each other by.
+    pub certificates: Vec<Certificate>,
     /// Every data centre that clients were taken to, or that has links.
     pub dcs: Vec<Dc>,
     /// Visitors that were refused, by reason.
@@ -82,12 +86,16 @@ pub struct Listener {
 pub struct Peer {
     /// A back's address, or the name in a front's certificate; empty for those without one.
     pub name: String,
+    /// A back is ready, down or removed (from the settings); a front is connected or gone.
+    pub state: String,
     /// Connections that are open.
     pub connections: u64,
     /// Connections that take sessions; on a front only.
     pub ready: u64,
     /// Attempts to connect that failed, and handshakes that were refused.
     pub failed: u64,
+    /// The same by who gave up (`self`, `peer`) and why, `self:expired`.
+    pub failures: BTreeMap<String, u64>,
     /// Sessions that are there now.
     pub sessions: u64,
     /// Sessions that were ever there.
@@ -104,6 +112,19 @@ pub struct Peer {
     pub received_bytes: u64,
     /// Bytes that went.
     pub sent_bytes: u64,
+}
+
+/// A certificate that has to hold.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Certificate {
+    /// What it is, in words.
+    pub title: String,
+    /// When it ceases to hold, in seconds since 1970.
+    pub not_after: i64,
+    /// The same day, in UTC.
+    pub expires: String,
+    /// Whole days until then; negative when that day is over.
+    pub days_left: i64,
 }
 
 /// A data centre.
@@ -148,7 +169,7 @@ impl Status {
     pub fn now(observer: &Observer) -> Self {
         let reading = observer.read();
         let mode = observer.snapshot().telegram.mode;
-        let (state, verdict) = verdict(&reading, mode);
+        let (state, verdict) = judge(&reading, mode);
         Self {
             verdict,
             state,
@@ -158,7 +179,8 @@ impl Status {
             clients: reading.sessions(),
             listeners: reading.listeners.iter().map(Listener::from).collect(),
             role: observer.snapshot().role.kind().name().to_owned(),
-            peers: reading.trunks.iter().map(Peer::from).collect(),
+            peers: reading.trunks.iter().map(|(name, counts)| Peer::new(name, counts, &reading)).collect(),
+            certificates: reading.certificates.iter().map(Certificate::from).collect(),
             dcs: dcs(&reading),
             refused_visitors: owned(&reading.strangers()),
             queued_bytes: reading.link_counts.queued,
@@ -169,8 +191,13 @@ impl Status {
     }
 }
 
+/// One sentence for people, without a full stop.
+pub(crate) fn verdict(observer: &Observer) -> String {
+    judge(&observer.read(), observer.snapshot().telegram.mode).1
+}
+
 /// A word and a sentence without a full stop.
-fn verdict(reading: &Reading, mode: Mode) -> (State, String) {
+fn judge(reading: &Reading, mode: Mode) -> (State, String) {
     let clients = match reading.sessions() {
         0 => "nobody is connected".to_owned(),
         1 => "1 client connection".to_owned(),
@@ -181,6 +208,15 @@ fn verdict(reading: &Reading, mode: Mode) -> (State, String) {
     }
     if reading.beats.iter().any(|age| *age > crate::reading::STUCK) {
         return (State::Troubled, format!("A worker hangs, {clients}"));
+    }
+    if reading.role == RoleKind::Front {
+        return match (reading.usable_backs(), reading.backs.len()) {
+            (0, _) => (State::Troubled, format!("No back can be used, {clients}")),
+            (usable, all) if usable < all => {
+                (State::Troubled, format!("{usable} of {all} backs can be used, {clients}"))
+            }
+            _ => (State::Online, format!("Online, {clients}")),
+        };
     }
     if reading.ready_links() > 0 {
         return (State::Online, format!("Online, {clients}"));
@@ -234,13 +270,23 @@ impl Link {
     }
 }
 
-impl From<(&String, &TrunkCounts)> for Peer {
-    fn from((name, counts): (&String, &TrunkCounts)) -> Self {
+impl Peer {
+    fn new(name: &str, counts: &TrunkCounts, reading: &Reading) -> Self {
+        let state = match reading.role {
+            RoleKind::Front if counts.ready > 0 => "ready",
+            RoleKind::Front if reading.backs.iter().any(|back| back == name) => "down",
+            RoleKind::Front => "removed",
+            RoleKind::Back | RoleKind::Both if counts.open > 0 => "connected",
+            RoleKind::Back | RoleKind::Both => "gone",
+        };
+        let failures = counts.failed.iter().map(|(failure, n)| (failure.labels().join(":"), n));
         Self {
-            name: name.clone(),
+            name: name.to_owned(),
+            state: state.to_owned(),
             connections: counts.open,
             ready: counts.ready,
-            failed: counts.failed,
+            failed: counts.failed.total(),
+            failures: failures.collect(),
             sessions: counts.sessions,
             calls: counts.calls,
             moved: counts.moved,
@@ -249,6 +295,18 @@ impl From<(&String, &TrunkCounts)> for Peer {
             round_trip_micros: u64::try_from(counts.round_trip.as_micros()).unwrap_or(u64::MAX),
             received_bytes: counts.received,
             sent_bytes: counts.sent,
+        }
+    }
+}
+
+impl From<&identity::Certificate> for Certificate {
+    fn from(certificate: &identity::Certificate) -> Self {
+        let now = i64::try_from(clock::unix_time()).unwrap_or(i64::MAX);
+        Self {
+            title: certificate.title(),
+            not_after: certificate.not_after,
+            expires: identity::day(certificate.not_after),
+            days_left: certificate.not_after.saturating_sub(now).div_euclid(24 * 60 * 60),
         }
     }
 }

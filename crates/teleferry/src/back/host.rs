@@ -1,6 +1,7 @@
 //! One connection that somebody made to a back: a front's, with its calls, or a visitor's.
 
 use std::future::poll_fn;
+use std::os::fd::AsFd as _;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::clock;
 use crate::identity::{self, Cause, Refusal};
 use crate::listen::Place;
 use crate::net::{Peer, Stream};
-use crate::observe::{Masked, TrunkCounters};
+use crate::observe::{Masked, TrunkCounters, TrunkFailure};
 use crate::shard::{Alive, Expiry, Listener, Shard};
 use crate::trunk::{
     CALL_WINDOW, CONTENT_TYPE, MAX_CALLS, MAX_FRAME, Meter, Metered, Outgoing, Parcel, Pulse, REMEMBERED,
@@ -75,7 +76,7 @@ pub(super) async fn serve(
         }
         Ok(Err(error)) => {
             let refusal = Refusal::of(&error);
-            shard.counters().trunks.of("").failed.add(1);
+            shard.counters().trunks.of("").failed.add(TrunkFailure::Refused(refusal));
             debug!(peer = %masked, cause = refusal.cause.name(), "no TLS with somebody");
             if !matches!(refusal.cause, Cause::Broken | Cause::Protocol)
                 && let Some(more) = shard.throttles.front_refused.pass(clock::now())
@@ -84,7 +85,8 @@ pub(super) async fn serve(
             }
             return;
         }
-        Err(_) => return,
+        Err(Expiry::Deadline) => return shard.counters().trunks.of("").failed.add(TrunkFailure::Silent),
+        Err(Expiry::Drained) => return,
     };
     let (_, tls) = stream.get_ref();
     let name = identity::peer_name(tls.peer_certificates());
@@ -104,6 +106,7 @@ pub(super) async fn serve(
     let mut builder = Builder::new();
     builder.max_concurrent_reset_streams(REMEMBERED);
     if is_known || back.takes_tokens() {
+        meter.watch(stream.get_ref().0.socket().as_fd());
         builder
             .max_frame_size(MAX_FRAME)
             .initial_window_size(CALL_WINDOW)

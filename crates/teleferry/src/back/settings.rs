@@ -22,12 +22,17 @@ pub(crate) struct Back {
 }
 
 impl Back {
-    /// What follows from the settings of a back.
+    /// What follows from the settings of a back. From those `before` it keeps what has not changed.
     ///
     /// # Errors
     /// Its certificates cannot be used.
-    pub(crate) fn new(settings: &config::Back) -> Result<Self, Flaw> {
-        Ok(Self { tls: identity::server_config(&settings.tls.credentials)?, token: settings.token.clone() })
+    pub(crate) fn new(settings: &config::Back, before: Option<(&config::Back, &Self)>) -> Result<Self, Flaw> {
+        let credentials = &settings.tls.credentials;
+        let tls = match before {
+            Some((before, back)) if before.tls.credentials == *credentials => Arc::clone(&back.tls),
+            _ => identity::server_config(credentials)?,
+        };
+        Ok(Self { tls, token: settings.token.clone() })
     }
 
     /// Whether somebody without a certificate shows the token.

@@ -70,6 +70,18 @@ impl Leg {
         }
     }
 
+    /// The client does not take what came for it.
+    ///
+    /// # Errors
+    /// The session is over, for this reason.
+    pub(crate) fn stalled(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        match self {
+            // What waits here is one read; a link keeps an account of its own.
+            Self::Direct(_) | Self::Middle(_) => Ok(()),
+            Self::Remote(leg) => leg.stalled(cx),
+        }
+    }
+
     /// True when more can be sent without piling up.
     pub(crate) fn is_clear(&self) -> bool {
         match self {

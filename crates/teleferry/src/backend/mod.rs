@@ -16,4 +16,4 @@ pub(crate) use health::Health;
 pub(crate) use leg::Leg;
 pub(crate) use lookout::look_out;
 pub(crate) use middle::{Board, Endpoints, MiddleLeg, Passenger, Pool, Pools, Workbench};
-pub(crate) use remote::{Backs, Front, RemoteLeg};
+pub(crate) use remote::{Backs, Cause, Front, Look, RemoteLeg, Stop, look};

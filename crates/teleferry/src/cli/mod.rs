@@ -42,7 +42,7 @@ enum Command {
     /// Runs the proxy in the foreground until it is told to stop
     Run(run::Arguments),
     /// Shows that everything works: Telegram in miniature, this proxy, and clients through every protocol
-    Demo,
+    Demo(demo::Arguments),
     /// Checks the settings and prints what they mean, with secrets shortened
     Check(check::Arguments),
     /// Looks at everything that the server depends on, and says what to mend
@@ -88,7 +88,7 @@ impl Command {
     fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         match self {
             Self::Run(arguments) => run::run(&arguments),
-            Self::Demo => demo::run(),
+            Self::Demo(arguments) => demo::run(&arguments),
             Self::Check(arguments) => check::run(&arguments, out),
             Self::Doctor(arguments) => doctor::run(&arguments, out),
             Self::Link(arguments) => link::run(&arguments, out),

@@ -218,7 +218,11 @@ impl Relay {
         let (mut moved, mut flushed) = (0, 0);
         loop {
             flushed += client.flush(cx).map_err(reset)?;
-            if client.waiting() > 0 || self.down == Way::Ended {
+            if client.waiting() > 0 {
+                self.leg.stalled(cx)?;
+                break;
+            }
+            if self.down == Way::Ended {
                 break;
             }
             if self.down == Way::Ending {

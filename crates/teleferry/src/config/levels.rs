@@ -6,9 +6,9 @@ use std::str::FromStr;
 use tracing::level_filters::LevelFilter;
 
 /// The parts of the program that can have a level of their own.
-pub(super) const ROOMS: [&str; 22] = [
-    "admin", "back", "backend", "cli", "client", "config", "control", "cover", "demo", "doctor", "gate",
-    "identity", "listen", "net", "process", "server", "shard", "sys", "telegram", "trunk", "upgrade",
+pub(super) const ROOMS: [&str; 23] = [
+    "admin", "announce", "back", "backend", "cli", "client", "config", "control", "cover", "demo", "doctor",
+    "gate", "identity", "listen", "net", "process", "server", "shard", "sys", "telegram", "trunk", "upgrade",
     "watchdog",
 ];
 

@@ -1,5 +1,5 @@
 //! `teleferry demo`: Telegram in miniature on loopback, this proxy in front of it, and a client through every protocol to
-//! every data centre. Needs no network, no file and no root.
+//! every data centre. Needs no network, no file and no root. With `--split` the proxy is in two halves.
 
 mod stage;
 mod table;
@@ -26,24 +26,42 @@ const AT_ONCE: usize = 8;
 ///
 /// # Errors
 /// Loopback has no port to give, or `out` takes nothing more.
-pub fn run(out: &mut (impl Write + IsTerminal)) -> io::Result<bool> {
+pub fn run(split: bool, out: &mut (impl Write + IsTerminal)) -> io::Result<bool> {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(show(out))
+    runtime.block_on(show(split, out))
 }
 
-async fn show(out: &mut (impl Write + IsTerminal)) -> io::Result<bool> {
-    let stage = Stage::build().await?;
+async fn show(split: bool, out: &mut (impl Write + IsTerminal)) -> io::Result<bool> {
+    let stage = Stage::build(split).await?;
     writeln!(out, "Telegram in miniature: {} data centres on loopback.", stage.data_centres())?;
-    writeln!(out, "Teleferry in front of it: every protocol, both ways to Telegram.")?;
+    if split {
+        writeln!(
+            out,
+            "Teleferry before it, in two halves: clients come to a front, and a back goes to Telegram. Between"
+        )?;
+        writeln!(
+            out,
+            "them is HTTP/2 over TLS 1.3, with certificates that were made for this demonstration."
+        )?;
+        writeln!(out, "Every protocol, both ways to Telegram.")?;
+    } else {
+        writeln!(out, "Teleferry in front of it: every protocol, both ways to Telegram.")?;
+    }
     writeln!(out, "Each client makes its handshake, asks for a key exchange, gets a quick ack and an echo,")?;
     writeln!(out, "and downloads 1 MiB of which it checks every byte. Times are in milliseconds.")?;
 
-    let direct = ("a connection to the data centre for each client", stage.direct, &DCS[..]);
-    let middle = ("few links to middle proxies for all clients", stage.middle, &WITH_MIDDLE_PROXIES[..]);
+    let direct = ("a connection to the data centre for each client", &stage.direct, &DCS[..]);
+    let middle = ("few links to middle proxies for all clients", &stage.middle, &WITH_MIDDLE_PROXIES[..]);
     let mut verdict = Verdict::default();
     for (way, proxy, dcs) in [direct, middle] {
-        writeln!(out, "\n{proxy}: {way}.\n")?;
-        verdict.add(&show_way(out, &stage.key, proxy, &Trial::all(dcs)).await?);
+        match proxy.back() {
+            None => writeln!(out, "\n{}: {way}.\n", proxy.address)?,
+            Some(back) => writeln!(out, "\nfront {} and back {back}: {way}.\n", proxy.address)?,
+        }
+        verdict.add(&show_way(out, &stage.key, proxy.address, &Trial::all(dcs)).await?);
+        if let Some(between) = proxy.between() {
+            writeln!(out, "{between}")?;
+        }
     }
     verdict.stranger = stage.send_a_stranger().await;
     verdict.tell(out)?;

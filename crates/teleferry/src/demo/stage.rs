@@ -15,12 +15,14 @@ use tokio::net::TcpStream;
 use tracing::level_filters::LevelFilter;
 
 use super::PATIENCE;
+use crate::clock;
 use crate::config::{
-    AddressPreference, Admin, Cover, CoverHost, CoverTarget, Handshake, Levels, Limits, ListenAddress,
-    Listener, Log, LogFormat, Mode, NamedSecret, Protocols, ProxyProtocol, Relay, Replay, Role,
-    Server as ServerSettings, Snapshot, SniSecrets, Telegram as TelegramSettings,
+    AddressPreference, Admin, Back, BackUrl, Cover, CoverHost, CoverTarget, Front, Handshake, Levels, Limits,
+    ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret, Protocols, ProxyProtocol, Relay, Replay,
+    Role, Server as ServerSettings, Snapshot, SniSecrets, Telegram as TelegramSettings, Tls,
 };
 use crate::entropy;
+use crate::identity::authority;
 use crate::server::Server;
 use crate::telegram::Known;
 
@@ -31,30 +33,41 @@ const PAGE: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\nConnection: close\r\n\r\nAn ordinary site.\r\n";
 
 /// Telegram, the cover site, and a proxy for each way between them and the clients. All of it ends when it is dropped.
+#[derive(Debug)]
 pub(super) struct Stage {
     telegram: Telegram,
     _cover: CoverSite,
-    servers: Vec<Server>,
-    /// Where the proxy that goes direct listens.
-    pub(super) direct: SocketAddr,
-    /// Where the one that goes over middle proxies listens.
-    pub(super) middle: SocketAddr,
+    /// The proxy that goes direct.
+    pub(super) direct: Proxy,
+    /// The one that goes over middle proxies.
+    pub(super) middle: Proxy,
     /// Their secret.
     pub(super) key: SecretKey,
 }
 
+/// A proxy, whole or in two halves.
+#[derive(Debug)]
+pub(super) struct Proxy {
+    /// Where clients come in.
+    pub(super) address: SocketAddr,
+    /// What they come to: the whole proxy, or its front.
+    server: Server,
+    /// The other half, and where it is called.
+    back: Option<(Server, SocketAddr)>,
+}
+
 impl Stage {
-    pub(super) async fn build() -> io::Result<Self> {
+    pub(super) async fn build(split: bool) -> io::Result<Self> {
         let telegram = Telegram::start(&Options::default())?.with_middle_proxies(1)?;
         let page = vec![Act::Await(QUESTION.len() as u64), Act::Send(PAGE.to_vec()), Act::HalfClose];
         let cover = CoverSite::start(page).await?;
         let key = SecretKey::new(entropy::array());
         let snapshot = settings(telegram.addresses(), cover.address(), &key)?;
-        let (direct, to_direct) = start(snapshot.clone())?;
-        let (middle, to_middle) = start(over_middle(snapshot, &telegram)?)?;
-        until_known(&middle).await?;
-        let servers = vec![direct, middle];
-        Ok(Self { telegram, _cover: cover, servers, direct: to_direct, middle: to_middle, key })
+        let start = if split { Proxy::in_two_halves } else { Proxy::whole };
+        let direct = start(snapshot.clone())?;
+        let middle = start(over_middle(snapshot, &telegram)?)?;
+        until_known(middle.to_telegram()).await?;
+        Ok(Self { telegram, _cover: cover, direct, middle, key })
     }
 
     pub(super) fn data_centres(&self) -> usize {
@@ -63,7 +76,7 @@ impl Stage {
 
     /// A stranger without a secret must see the site and nothing else.
     pub(super) async fn send_a_stranger(&self) -> Result<(), String> {
-        let seen = tokio::time::timeout(PATIENCE, ask(self.direct)).await;
+        let seen = tokio::time::timeout(PATIENCE, ask(self.direct.address)).await;
         match seen {
             Ok(Ok(answer)) if answer == PAGE => Ok(()),
             Ok(Ok(answer)) => Err(format!("got {} bytes that are not the site's", answer.len())),
@@ -73,13 +86,63 @@ impl Stage {
     }
 }
 
-impl std::fmt::Debug for Stage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stage")
-            .field("direct", &self.direct)
-            .field("middle", &self.middle)
-            .field("servers", &self.servers)
-            .finish_non_exhaustive()
+impl Proxy {
+    fn whole(snapshot: Snapshot) -> io::Result<Self> {
+        let (server, address) = start(snapshot)?;
+        Ok(Self { address, server, back: None })
+    }
+
+    fn in_two_halves(snapshot: Snapshot) -> io::Result<Self> {
+        let now = i64::try_from(clock::unix_time()).map_err(io::Error::other)?;
+        let host = Ipv4Addr::LOCALHOST.to_string();
+        let made = authority::passing(&host, "front", now).map_err(io::Error::other)?;
+        let [of_back, of_front] = made.map(|credentials| Tls { credentials, ..Tls::default() });
+        let (back, to_back) = start(Snapshot {
+            role: Role::Back(Back {
+                listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
+                token: None,
+                token_file: None,
+                tls: of_back,
+            }),
+            listeners: Vec::new(),
+            ..snapshot.clone()
+        })?;
+        let (front, address) = start(Snapshot {
+            role: Role::Front(Front {
+                backs: vec![BackUrl(CoverHost { host, port: to_back.port() })],
+                token: None,
+                token_file: None,
+                padding: true,
+                tls: of_front,
+            }),
+            telegram: TelegramSettings::default(),
+            ..snapshot
+        })?;
+        Ok(Self { address, server: front, back: Some((back, to_back)) })
+    }
+
+    /// Where its back is called, when it has one.
+    pub(super) fn back(&self) -> Option<SocketAddr> {
+        self.back.as_ref().map(|(_, address)| *address)
+    }
+
+    /// The half that goes to Telegram.
+    fn to_telegram(&self) -> &Server {
+        self.back.as_ref().map_or(&self.server, |(back, _)| back)
+    }
+
+    /// What went between its halves, in a sentence.
+    pub(super) fn between(&self) -> Option<String> {
+        self.back.as_ref()?;
+        let trunks = self.server.trunks();
+        let counts = trunks.values().next()?;
+        Some(format!(
+            "Between front and back: {} sessions over {} connections, {:.1} MiB, a round trip of {:.1} ms.",
+            counts.calls,
+            counts.opened,
+            (counts.received + counts.sent) as f64 / f64::from(1 << 20),
+            counts.round_trip.as_secs_f64() * 1000.0,
+        ))
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Group {
     Machine,
     /// Names and addresses.
     Network,
+    /// The other half of a split proxy, and what both know each other by.
+    Halves,
     /// The way to Telegram.
     Telegram,
     /// The cover site.

@@ -3,6 +3,7 @@
 //! Each room looks at one group of things and gives findings; all of them look at the same time, and each has a bound. What
 //! only a machine with a network can tell is marked, so that one without is told so once.
 
+mod backs;
 mod certificates;
 mod cover;
 mod files;
@@ -34,7 +35,7 @@ use running::Running;
 use unit::Unit;
 
 /// How long a group may take as a whole. Each of its looks has a shorter bound of its own.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(75);
 
 /// What is to be looked at.
 #[derive(Debug)]
@@ -60,9 +61,10 @@ pub async fn examine(subject: &Subject<'_>) -> Report {
         has_route = addresses.has_route();
         network::examine(subject, &addresses).await
     };
-    let (process, network, telegram, cover) = tokio::join!(
+    let (process, network, backs, telegram, cover) = tokio::join!(
         group(Group::Process, process(subject, &running, unit.as_ref())),
         group(Group::Network, outer),
+        group(Group::Halves, backs::examine(subject.snapshot)),
         group(Group::Telegram, of_role(kind != RoleKind::Front, telegram::examine(subject, &known))),
         group(Group::Cover, of_role(kind != RoleKind::Back, cover::examine(subject))),
     );
@@ -70,12 +72,12 @@ pub async fn examine(subject: &Subject<'_>) -> Report {
         |group: Group, findings: Vec<Finding>| findings.into_iter().map(move |f| f.in_group(group));
     let mut findings = Vec::new();
     findings.extend(in_group(Group::Settings, settings::examine(subject)));
-    findings.extend(in_group(Group::Settings, certificates::examine(subject.snapshot)));
+    findings.extend(in_group(Group::Halves, certificates::examine(subject.snapshot)));
     findings.extend(process);
     findings.extend(in_group(Group::Machine, machine::examine(subject, &running, unit.as_ref())));
     findings.extend(in_group(Group::Machine, kernel::examine(subject.snapshot)));
     findings.extend(in_group(Group::Machine, files::examine(subject, &running)));
-    findings.extend([network, telegram, cover].into_iter().flatten());
+    findings.extend([network, backs, telegram, cover].into_iter().flatten());
     Report::of(findings, has_route)
 }
 

@@ -39,6 +39,7 @@ const fn title(group: Group) -> &'static str {
         Group::Process => "Process and ports",
         Group::Machine => "This machine",
         Group::Network => "Names and addresses",
+        Group::Halves => "Front and back",
         Group::Telegram => "Telegram",
         Group::Cover => "Cover site",
     }

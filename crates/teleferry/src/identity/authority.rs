@@ -16,12 +16,14 @@ mod make;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rcgen::{Issuer, KeyPair};
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::about::About;
-use super::credentials::Side;
+use super::credentials::{Credentials, Own, Side};
 use super::files::{read_certificates, read_revoked};
 use crate::state;
 
@@ -268,6 +270,29 @@ impl Authority {
         state::write_with(&self.directory, name, bytes, mode)
             .map_err(|error| AuthorityError::Write(self.directory.join(name), error))
     }
+}
+
+/// What a back at this host and a front know each other by, of an authority that is forgotten at once. Nothing is written.
+///
+/// # Errors
+/// A name cannot be used.
+pub fn passing(host: &str, front: &str, now: i64) -> Result<[Credentials; 2], AuthorityError> {
+    let made = make::authority(&[host.to_owned()], now)?;
+    let key = KeyPair::from_pem(&made.key).map_err(AuthorityError::Make)?;
+    let issuer = Issuer::from_ca_cert_pem(&made.certificate, key).map_err(AuthorityError::Make)?;
+    let unreadable = || AuthorityError::Make(rcgen::Error::CouldNotParseCertificate);
+    let authority = CertificateDer::from_pem_slice(made.certificate.as_bytes()).map_err(|_| unreadable())?;
+    let credentials = |side, name: &str| -> Result<Credentials, AuthorityError> {
+        let pair = KeyPair::generate().map_err(AuthorityError::Make)?;
+        let leaf = make::leaf(side, &[name.to_owned()], &pair, &issuer, now)?;
+        let key = PrivateKeyDer::Pkcs8(pair.serialize_der().into());
+        Ok(Credentials {
+            authorities: vec![authority.clone()],
+            own: Some(Own { chain: vec![leaf.der().clone()], key: Arc::new(key) }),
+            revoked: Vec::new(),
+        })
+    };
+    Ok([credentials(Side::Back, host)?, credentials(Side::Front, front)?])
 }
 
 /// The files of a certificate and its key.

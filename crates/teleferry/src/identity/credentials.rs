@@ -44,6 +44,29 @@ pub struct Own {
     pub key: Arc<PrivateKeyDer<'static>>,
 }
 
+/// One of the certificates that have to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// What its holder is called.
+    pub name: String,
+    /// Whether it is what this side shows; else it is an authority's.
+    pub is_own: bool,
+    /// When it ceases to hold, in seconds since 1970.
+    pub not_after: i64,
+}
+
+impl Certificate {
+    /// What it is called in a sentence.
+    #[must_use]
+    pub fn title(&self) -> String {
+        if self.is_own {
+            format!("the certificate of `{}`", self.name)
+        } else {
+            format!("the authority `{}`", self.name)
+        }
+    }
+}
+
 impl Side {
     /// Its name.
     #[must_use]
@@ -121,11 +144,28 @@ impl Credentials {
         warnings
     }
 
-    /// When the first of the certificates expires, in seconds since 1970.
+    /// The own certificate and those of the authorities, as far as they can be read.
     #[must_use]
-    pub fn expires(&self) -> Option<i64> {
-        let own = self.own.iter().filter_map(|own| own.chain.first());
-        own.chain(&self.authorities).filter_map(About::read).map(|about| about.not_after).min()
+    pub fn certificates(&self) -> Vec<Certificate> {
+        let certificate = |about: About, is_own| Certificate {
+            name: if is_own { about.name() } else { about.common_name.as_deref() }.unwrap_or("?").to_owned(),
+            is_own,
+            not_after: about.not_after,
+        };
+        let own = self.own_and_about().map(|(_, about)| certificate(about, true));
+        let authorities = self.authorities.iter().filter_map(About::read);
+        own.into_iter().chain(authorities.map(|about| certificate(about, false))).collect()
+    }
+
+    /// How many certificates the revocation lists have.
+    #[must_use]
+    pub fn revoked_count(&self) -> usize {
+        let lists = self.revoked.iter();
+        let counts = lists.filter_map(|list| {
+            let (_, list) = CertificateRevocationList::from_der(list.as_ref()).ok()?;
+            Some(list.iter_revoked_certificates().count())
+        });
+        counts.sum()
     }
 
     /// The authorities in the form of the TLS library.

@@ -20,7 +20,7 @@ mod trust;
 mod tests;
 
 pub use about::{About, day, peer_name};
-pub use credentials::{Credentials, Own, Side};
+pub use credentials::{Certificate, Credentials, Own, Side};
 pub use files::{FileError, may_be_read_by_others, read_certificates, read_key, read_revoked};
 pub use flaw::Flaw;
 pub use refusal::{Cause, Refusal};

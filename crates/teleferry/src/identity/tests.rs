@@ -303,7 +303,14 @@ fn what_expires_is_spoken_of_in_time() {
     let credentials = authority.credentials(authority.sign(Wish { years: [2020, 2026], ..FRONT }));
     let end = 1_767_225_600;
     const SOON: i64 = 30 * 24 * 60 * 60;
-    assert_eq!(credentials.expires(), Some(end));
+    let certificates = credentials.certificates();
+    assert_eq!(
+        (certificates[0].title().as_str(), certificates[0].not_after),
+        ("the certificate of `front-1`", end)
+    );
+    assert_eq!((certificates[1].title().as_str(), certificates.len()), ("the authority `A`", 2));
+    let listed = Credentials { revoked: vec![authority.revoke(&[7, 9])], ..credentials.clone() };
+    assert_eq!((credentials.revoked_count(), listed.revoked_count()), (0, 2));
     assert_eq!(credentials.warnings(Side::Front, end - SOON - 1), [""; 0]);
     for (now, words) in [
         (end - SOON + 1, "expires on 2026-01-01"),

@@ -23,4 +23,4 @@ pub(crate) use redact::Masked;
 pub use reloads::{ReloadCounts, Reloads};
 pub use shards::{DcCounters, LinkGauge, ShardCounters, Stage};
 pub(crate) use throttle::Throttle;
-pub use trunks::{TrunkCounters, TrunkCounts, TrunkTable};
+pub use trunks::{TrunkCounters, TrunkCounts, TrunkFailure, TrunkTable};

@@ -6,9 +6,99 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::counters::Counter;
+use crate::identity::{Cause, Refusal};
 
 /// Other sides that one shard counts apart; further ones are counted together, without a name.
 const MAX_PEERS: usize = 256;
+
+/// Why a connection between front and back did not come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrunkFailure {
+    /// The other side's name has no address.
+    Lookup,
+    /// None of its addresses takes a connection.
+    Unreachable,
+    /// It did not answer in time.
+    Silent,
+    /// It closed the connection without a word.
+    Closed,
+    /// It speaks no HTTP/2.
+    NoHttp2,
+    /// One of the two refused the other, or it was no TLS.
+    Refused(Refusal),
+}
+
+impl TrunkFailure {
+    const KINDS: usize = Self::ALONE.len() + 2 * Cause::ALL.len();
+    const ALONE: [Self; 5] = [Self::Lookup, Self::Unreachable, Self::Silent, Self::Closed, Self::NoHttp2];
+
+    /// Each of them, in the order in which they are counted.
+    fn all() -> impl Iterator<Item = Self> {
+        let refusals = [false, true].into_iter().flat_map(|by_peer| {
+            Cause::ALL.into_iter().map(move |cause| Self::Refused(Refusal { by_peer, cause }))
+        });
+        Self::ALONE.into_iter().chain(refusals)
+    }
+
+    /// Its place among all of them.
+    const fn place(self) -> usize {
+        match self {
+            Self::Lookup => 0,
+            Self::Unreachable => 1,
+            Self::Silent => 2,
+            Self::Closed => 3,
+            Self::NoHttp2 => 4,
+            Self::Refused(Refusal { by_peer, cause }) => {
+                Self::ALONE.len() + cause as usize + if by_peer { Cause::ALL.len() } else { 0 }
+            }
+        }
+    }
+
+    /// Who gave up, and why: `self` or `peer`, and a word of a closed list.
+    #[must_use]
+    pub const fn labels(self) -> [&'static str; 2] {
+        match self {
+            Self::Lookup => ["self", "lookup"],
+            Self::Unreachable => ["self", "unreachable"],
+            Self::Silent => ["self", "silent"],
+            Self::Closed => ["peer", "closed"],
+            Self::NoHttp2 => ["self", "no_http2"],
+            Self::Refused(Refusal { by_peer, cause }) => {
+                [if by_peer { "peer" } else { "self" }, cause.name()]
+            }
+        }
+    }
+}
+
+/// Failures, counted by their kind.
+#[derive(Debug, Default)]
+pub struct Failures([Counter; TrunkFailure::KINDS]);
+
+impl Failures {
+    /// Counts one.
+    pub fn add(&self, failure: TrunkFailure) {
+        if let Some(counter) = self.0.get(failure.place()) {
+            counter.add(1);
+        }
+    }
+}
+
+/// The same, summed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FailureCounts([u64; TrunkFailure::KINDS]);
+
+impl FailureCounts {
+    /// How many there were of any kind.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Those that there were, with their number.
+    pub fn iter(&self) -> impl Iterator<Item = (TrunkFailure, u64)> + '_ {
+        TrunkFailure::all().zip(self.0).filter(|(_, count)| *count > 0)
+    }
+}
 
 /// What one shard counts of one other side: on a front of a back, by its address; on a back of a front, by the name in its
 /// certificate.
@@ -19,7 +109,7 @@ pub struct TrunkCounters {
     /// Connections that ended after that.
     pub closed: Counter,
     /// Connections that did not come about.
-    pub failed: Counter,
+    pub failed: Failures,
     /// Sessions that were put on a connection, for the first time or again.
     pub calls: Counter,
     /// Sessions that left it, for whatever reason.
@@ -48,7 +138,7 @@ pub struct TrunkCounts {
     /// Connections that came about.
     pub opened: u64,
     /// Connections that did not come about.
-    pub failed: u64,
+    pub failed: FailureCounts,
     /// Sessions on them.
     pub sessions: u64,
     /// Sessions that were put on a connection.
@@ -87,7 +177,6 @@ impl TrunkCounts {
     pub fn add(&mut self, shard: &TrunkCounters) {
         for (sum, counter) in [
             (&mut self.opened, &shard.opened),
-            (&mut self.failed, &shard.failed),
             (&mut self.calls, &shard.calls),
             (&mut self.moved, &shard.moved),
             (&mut self.refused, &shard.refused),
@@ -95,6 +184,9 @@ impl TrunkCounts {
             (&mut self.received, &shard.received),
             (&mut self.sent, &shard.sent),
         ] {
+            *sum += counter.get();
+        }
+        for (sum, counter) in self.failed.0.iter_mut().zip(&shard.failed.0) {
             *sum += counter.get();
         }
         self.open += shard.opened.get().saturating_sub(shard.closed.get());
@@ -127,6 +219,23 @@ impl TrunkTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_are_counted_by_their_kind() {
+        let table = TrunkTable::default();
+        for (times, failure) in TrunkFailure::all().enumerate() {
+            (0..=times).for_each(|_| table.of("a").failed.add(failure));
+        }
+        let mut sums = BTreeMap::new();
+        table.add_to(&mut sums);
+        let failed = &sums["a"].failed;
+        let expected: Vec<_> = TrunkFailure::all().zip(1..).collect();
+        assert_eq!(failed.iter().collect::<Vec<_>>(), expected);
+        assert_eq!(expected.len(), TrunkFailure::KINDS);
+        assert_eq!(failed.total(), expected.iter().map(|(_, times)| times).sum::<u64>());
+        let labels: std::collections::BTreeSet<_> = TrunkFailure::all().map(TrunkFailure::labels).collect();
+        assert_eq!(labels.len(), TrunkFailure::KINDS);
+    }
 
     #[test]
     fn other_sides_are_counted_apart_up_to_a_bound() {

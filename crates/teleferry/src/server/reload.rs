@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::addresses::{Address, Plan};
+use super::settings::Half;
 use super::{Published, Server, Settings, StartError, settings, uses_middle};
 use crate::config::{Difference, Snapshot};
 use crate::control::{ReloadError, ReloadReport};
@@ -41,6 +42,8 @@ impl Rebuild {
         snapshot.keep_what_needs_a_restart(&before.snapshot);
         let snapshot = Arc::new(snapshot);
         // What can fail comes first; until then nothing has changed.
+        let half = Half::new(&snapshot, Some(&before))
+            .map_err(|flaw| ReloadError::Open(StartError::Identity(flaw)))?;
         let shards = server.shared.shards;
         let plan = Plan::new(
             &settings::listeners(&snapshot),
@@ -59,8 +62,7 @@ impl Rebuild {
 
         server.shared.follow(&snapshot);
         let gate = &server.shared.gate;
-        let settings = Settings::new(Arc::clone(&snapshot), known, site, gate);
-        let settings = Arc::new(settings.map_err(|flaw| ReloadError::Open(StartError::Identity(flaw)))?);
+        let settings = Arc::new(Settings::new(Arc::clone(&snapshot), half, known, site, gate));
         self.open_accounts(&server.registry, shards, &settings);
         self.addresses = plan.addresses;
         server.published.store(Arc::new(self.publish(&settings)));

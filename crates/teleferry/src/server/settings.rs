@@ -50,10 +50,46 @@ pub(crate) struct Settings {
     pub(crate) listeners: Vec<Listener>,
     /// What each of them asks, in their order.
     pub(crate) rules: Vec<Arc<Rules>>,
-    /// The backs, when this is a front.
-    pub(crate) front: Option<Arc<Front>>,
-    /// What fronts are asked, when this is a back.
-    pub(crate) back: Option<Arc<Back>>,
+    /// What follows from being half a proxy.
+    half: Half,
+}
+
+/// What follows from being half a proxy, or a whole one.
+#[derive(Debug, Clone)]
+pub(super) enum Half {
+    /// A whole one.
+    Both,
+    /// The backs.
+    Front(Arc<Front>),
+    /// What fronts are asked.
+    Back(Arc<Back>),
+}
+
+impl Half {
+    /// What follows from a snapshot. From the settings `before` it keeps what has not changed.
+    ///
+    /// # Errors
+    /// The certificates cannot be used.
+    pub(super) fn new(snapshot: &Snapshot, before: Option<&Settings>) -> Result<Self, Flaw> {
+        let before = before.map(|before| (&before.snapshot.role, &before.half));
+        Ok(match &snapshot.role {
+            Role::Both => Self::Both,
+            Role::Front(front) => {
+                let before = match &before {
+                    Some((Role::Front(settings), Self::Front(front))) => Some((settings, &**front)),
+                    _ => None,
+                };
+                Self::Front(Arc::new(Front::new(front, before)?))
+            }
+            Role::Back(back) => {
+                let before = match &before {
+                    Some((Role::Back(settings), Self::Back(back))) => Some((settings, &**back)),
+                    _ => None,
+                };
+                Self::Back(Arc::new(Back::new(back, before)?))
+            }
+        })
+    }
 }
 
 /// What a listener's settings mean for those who come from now on.
@@ -91,20 +127,13 @@ impl Shared {
 
 impl Settings {
     /// What follows from a snapshot.
-    ///
-    /// # Errors
-    /// The certificates cannot be used.
     pub(super) fn new(
         snapshot: Arc<Snapshot>,
+        half: Half,
         known: Option<watch::Receiver<Arc<Known>>>,
         cover: cover::Site,
         gate: &Gate,
-    ) -> Result<Self, Flaw> {
-        let (front, back) = match &snapshot.role {
-            Role::Both => (None, None),
-            Role::Front(front) => (Some(Arc::new(Front::new(front)?)), None),
-            Role::Back(back) => (None, Some(Arc::new(Back::new(back)?))),
-        };
+    ) -> Self {
         let listeners = listeners(&snapshot);
         let rules = |listener: &Listener| {
             Arc::new(Rules {
@@ -113,16 +142,31 @@ impl Settings {
                 ad_tag: listener.ad_tag,
             })
         };
-        Ok(Self {
+        Self {
             book: Book::new(&snapshot.telegram),
             known,
             cover,
             rules: listeners.iter().map(rules).collect(),
             listeners,
-            front,
-            back,
+            half,
             snapshot,
-        })
+        }
+    }
+
+    /// The backs, when this is a front.
+    pub(crate) const fn front(&self) -> Option<&Arc<Front>> {
+        match &self.half {
+            Half::Front(front) => Some(front),
+            Half::Both | Half::Back(_) => None,
+        }
+    }
+
+    /// What fronts are asked, when this is a back.
+    pub(crate) const fn back(&self) -> Option<&Arc<Back>> {
+        match &self.half {
+            Half::Back(back) => Some(back),
+            Half::Both | Half::Front(_) => None,
+        }
     }
 }
 

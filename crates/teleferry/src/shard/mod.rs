@@ -190,7 +190,7 @@ impl Shard {
     async fn take_up(self: &Rc<Self>, layout: Layout) {
         self.settings.replace(Arc::clone(&layout.settings));
         self.pools.follow(self, layout.settings.known.clone());
-        self.backs.follow(self, layout.settings.front.clone());
+        self.backs.follow(self, layout.settings.front().cloned());
         self.listeners.take_up(self, layout).await;
     }
 
@@ -201,12 +201,12 @@ impl Shard {
 
     /// The backs, when this is a front.
     pub(crate) fn backs(&self) -> Option<Rc<Backs>> {
-        self.settings.borrow().front.as_ref().map(|_| Rc::clone(&self.backs))
+        self.settings.borrow().front().map(|_| Rc::clone(&self.backs))
     }
 
     /// What a back asks of fronts, when this is one.
     pub(crate) fn back(&self) -> Option<Arc<Back>> {
-        self.settings.borrow().back.clone()
+        self.settings.borrow().back().cloned()
     }
 
     /// Where the cover site is.

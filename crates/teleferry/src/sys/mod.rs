@@ -53,6 +53,16 @@ pub(crate) fn unsent(socket: BorrowedFd<'_>) -> usize {
     unsent.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(0))
 }
 
+/// Bytes that a TCP socket has taken from us and whose other end has not said that they came; `None` where the system does
+/// not tell, and for other sockets.
+pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
+    /// `SIOCOUTQ`: what was written and not acknowledged.
+    const SIOCOUTQ: Opcode = 0x5411;
+    // SAFETY: for this request the kernel writes one C `int`.
+    let bytes = unsafe { ioctl(socket, Getter::<SIOCOUTQ, i32>::new()) };
+    bytes.ok().and_then(|bytes| u64::try_from(bytes).ok())
+}
+
 /// Gives memory that was freed back to the system. glibc keeps it otherwise when anything that is still in use stands
 /// behind it. Takes some milliseconds after a large ebb.
 pub(crate) fn return_free_memory() {

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::ops::Range;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock;
 use crate::observe::TrunkCounters;
+use crate::sys;
 
 /// Bytes that are read at once where there are many. TLS asks for 4 KiB, a quarter of a record.
 const AHEAD: usize = 128 << 10;
@@ -39,12 +41,30 @@ struct Ahead {
 pub(crate) struct Meter {
     counters: RefCell<Arc<TrunkCounters>>,
     heard: Cell<Instant>,
+    /// Bytes that were written to the socket.
+    written: Cell<u64>,
+    /// Nothing that was to be written waits in front of the socket.
+    flushed: Cell<bool>,
+    /// The same socket, to be asked how far the other end has come.
+    socket: RefCell<Option<OwnedFd>>,
 }
 
 impl Meter {
     /// Counts there.
     pub(crate) fn new(counters: Arc<TrunkCounters>) -> Self {
-        Self { counters: RefCell::new(counters), heard: Cell::new(clock::now()) }
+        Self {
+            counters: RefCell::new(counters),
+            heard: Cell::new(clock::now()),
+            written: Cell::new(0),
+            flushed: Cell::new(true),
+            socket: RefCell::default(),
+        }
+    }
+
+    /// From now on the socket can be asked how far the other end has come.
+    pub(crate) fn watch(&self, socket: BorrowedFd<'_>) {
+        // Without a descriptor for it, less is known.
+        self.socket.replace(socket.try_clone_to_owned().ok());
     }
 
     /// From now on it is counted there.
@@ -54,6 +74,18 @@ impl Meter {
 
     fn sent(&self, bytes: usize) {
         self.counters.borrow().sent.add(bytes as u64);
+        self.written.set(self.written.get() + bytes as u64);
+    }
+
+    /// Bytes that were written so far, once nothing waits in front of the socket.
+    pub(crate) fn flushed(&self) -> Option<u64> {
+        self.flushed.get().then_some(self.written.get())
+    }
+
+    /// Bytes that the other end's system is known to have; `None` where ours does not tell.
+    pub(crate) fn acknowledged(&self) -> Option<u64> {
+        let unacknowledged = sys::unacknowledged(self.socket.borrow().as_ref()?.as_fd())?;
+        Some(self.written.get().saturating_sub(unacknowledged))
     }
 
     /// When something last came.
@@ -87,6 +119,11 @@ impl<S: AsyncRead + Unpin> Metered<S> {
         self.ahead.kept = 0..read.filled().len();
         self.ahead.buffer = buffer;
         polled
+    }
+
+    /// The socket.
+    pub(crate) const fn socket(&self) -> &S {
+        &self.socket
     }
 }
 
@@ -125,6 +162,7 @@ impl<S> fmt::Debug for Metered<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.meter.flushed.set(false);
         let written = ready!(Pin::new(&mut self.socket).poll_write(cx, data))?;
         self.meter.sent(written);
         Poll::Ready(Ok(written))
@@ -135,6 +173,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.meter.flushed.set(false);
         let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, slices))?;
         self.meter.sent(written);
         Poll::Ready(Ok(written))
@@ -145,7 +184,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
+        // TLS asks for it once it has nothing left.
+        self.meter.flushed.set(true);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Buf;
 use h2::{Reason, SendStream};
@@ -109,6 +109,15 @@ impl Outgoing {
     pub(crate) fn reset(&mut self, reason: Reason) {
         self.ended = true;
         self.stream.send_reset(reason);
+    }
+
+    /// Ready once the other side has broken the call off, with its reason.
+    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
+        match self.stream.poll_reset(cx) {
+            Poll::Ready(Ok(reason)) => Poll::Ready(reason),
+            // Whoever reads is told how the connection ended.
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+        }
     }
 
     /// Bytes that h2 has not taken.

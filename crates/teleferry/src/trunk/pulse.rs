@@ -11,19 +11,35 @@ use crate::clock;
 use crate::shard::{Alarm, Expiry};
 
 /// How long after an answer the next ping follows.
-const PAUSE: Duration = Duration::from_millis(1500);
+const PAUSE: Duration = Duration::from_secs(1);
 /// How long an answer may take, unless something else comes meanwhile. With the pause it is less than the five seconds in which a dead end has to be noticed.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How often it is looked meanwhile whether the ping still makes its way to the other end.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The pings of one trunk.
 pub(crate) struct Pulse {
     ping_pong: PingPong,
     alarm: Alarm,
     meter: Rc<Meter>,
-    /// When the ping that is under way was sent.
-    sent: Option<Instant>,
+    /// The ping that is under way.
+    under_way: Option<UnderWay>,
     /// How long the last answer took.
     round_trip: Option<Duration>,
+}
+
+/// A ping without an answer so far.
+#[derive(Debug)]
+struct UnderWay {
+    since: Instant,
+    /// The connection has not been polled since.
+    fresh: bool,
+    /// Up to where it has been written, in bytes of the connection; `None` as long as it waits behind others.
+    end: Option<u64>,
+    /// Up to where the other end's system has what was written.
+    acknowledged: u64,
+    /// When that was last seen to grow.
+    moved: Instant,
 }
 
 /// The other end does not answer.
@@ -33,7 +49,7 @@ pub(crate) struct Dead;
 impl Pulse {
     /// Begins with a ping at once.
     pub(crate) fn new(ping_pong: PingPong, alarm: Alarm, meter: Rc<Meter>) -> Self {
-        Self { ping_pong, alarm, meter, sent: None, round_trip: None }
+        Self { ping_pong, alarm, meter, under_way: None, round_trip: None }
     }
 
     /// How long the last answer took.
@@ -43,8 +59,11 @@ impl Pulse {
 
     /// Sends what is due. Ready when the other end is dead, or this one stops.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Dead> {
+        if let Some(ping) = &mut self.under_way {
+            ping.fresh = false;
+        }
         loop {
-            let Some(sent) = self.sent else {
+            let Some(ping) = &mut self.under_way else {
                 if self.round_trip.is_some() {
                     match self.alarm.poll(cx) {
                         Poll::Pending => return Poll::Pending,
@@ -56,30 +75,66 @@ impl Pulse {
                     // The connection is over, and says so itself.
                     return Poll::Pending;
                 }
-                self.sent = Some(clock::now());
-                self.alarm.set(PATIENCE);
+                self.under_way = Some(UnderWay::new(&self.meter));
+                self.alarm.set(LOOK);
                 continue;
             };
             match self.ping_pong.poll_pong(cx) {
                 Poll::Ready(Ok(_)) => {
-                    self.round_trip = Some(clock::now().saturating_duration_since(sent));
-                    self.sent = None;
+                    self.round_trip = Some(clock::now().saturating_duration_since(ping.since));
+                    self.under_way = None;
                     self.alarm.set(PAUSE);
                 }
                 Poll::Ready(Err(_)) => return Poll::Pending,
-                Poll::Pending => match self.alarm.poll(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Expiry::Drained) => return Poll::Ready(Dead),
-                    Poll::Ready(Expiry::Deadline) => {
-                        // The answer may be behind much else.
-                        let silent = clock::now().saturating_duration_since(self.meter.heard());
-                        match PATIENCE.checked_sub(silent).filter(|rest| !rest.is_zero()) {
-                            Some(rest) => self.alarm.set(rest),
+                Poll::Pending => {
+                    ping.follow(&self.meter);
+                    match self.alarm.poll(cx) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Expiry::Drained) => return Poll::Ready(Dead),
+                        Poll::Ready(Expiry::Deadline) => match ping.patience(&self.meter) {
+                            Some(rest) => self.alarm.set(rest.min(LOOK)),
                             None => return Poll::Ready(Dead),
-                        }
+                        },
                     }
-                },
+                }
             }
         }
+    }
+}
+
+impl UnderWay {
+    /// One that is sent now.
+    fn new(meter: &Meter) -> Self {
+        let now = clock::now();
+        let acknowledged = meter.acknowledged().unwrap_or(0);
+        Self { since: now, fresh: true, end: None, acknowledged, moved: now }
+    }
+
+    /// Notes when it has gone to the socket.
+    fn follow(&mut self, meter: &Meter) {
+        if !self.fresh && self.end.is_none() {
+            self.end = meter.flushed();
+        }
+    }
+
+    /// How much longer to wait for the answer; `None`: not at all.
+    fn patience(&mut self, meter: &Meter) -> Option<Duration> {
+        let now = clock::now();
+        // Over a narrow way it may take long to get there behind much else. Only until it is there: what is written later
+        // is acknowledged by a system whose program stands still, too.
+        if let Some(acknowledged) = meter.acknowledged() {
+            let before = std::mem::replace(&mut self.acknowledged, acknowledged);
+            if acknowledged > before && !self.is_there() {
+                self.moved = now;
+            }
+        }
+        // The answer may be behind much else as well.
+        let silent = now.saturating_duration_since(self.moved.max(meter.heard()));
+        PATIENCE.checked_sub(silent).filter(|rest| !rest.is_zero())
+    }
+
+    /// The other end's system has it.
+    fn is_there(&self) -> bool {
+        self.end.is_some_and(|end| self.acknowledged >= end)
     }
 }

@@ -87,6 +87,11 @@ impl Status {
         }
     }
 
+    /// Whether another back may well take what this one would not.
+    pub(crate) const fn is_of_this_back(self) -> bool {
+        matches!(self, Self::Unavailable | Self::FailedPrecondition | Self::PermissionDenied)
+    }
+
     /// The status that stands in headers or trailers.
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
         let code: u8 = headers.get(STATUS)?.to_str().ok()?.parse().ok()?;

@@ -13,7 +13,7 @@ pub(crate) fn whole(block: &Block) -> String {
         // Each one is another.
         text = text.replacen("\"…\"", &format!("\"8f1d5b0c4e3a49719c2b7d60{number:08x}\""), 1);
     }
-    if !text.contains("[[listen]]") {
+    if !text.contains("[[listen]]") && !text.contains("kind = \"back\"") {
         text.push_str(
             "\n[[listen]]\naddress = \"[::]:443\"\nsecret = \"0b7c91d2e8f64a35bc1d7e90f2a3645c\"\ndomain = \"www.example.com\"\n",
         );
@@ -29,8 +29,19 @@ pub(crate) fn configurations(page: &Page) -> impl Iterator<Item = &Block> {
 fn check(block: &Block) -> Done {
     let place = Place::new();
     place.write("secret.txt", "5a0d3c917be24f68a1f0c3d2b4e59786\n");
+    if block.text.contains("[role.tls]") {
+        certify(&place);
+    }
     place.write("teleferry.toml", &whole(block));
     place.run(["check", "--config", "teleferry.toml"])
+}
+
+/// The files that `teleferry certs` makes for the names on pages.
+fn certify(place: &Place) {
+    for command in ["init --name back-1.example.net --dir .", "issue front-1 --dir ."] {
+        let done = place.run(["certs"].into_iter().chain(command.split(' ')));
+        assert_eq!(done.code, Some(0), "{done:?}");
+    }
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use teleferry_sim::client::Protocol;
-use teleferry_sim::command::Send;
+use teleferry_sim::command::{Command, Send};
 use teleferry_sim::middle::Order;
 
 use super::stage::{Mode, Stage, closed, sum};
 use crate::common::soon;
+use crate::support::Place;
 
 /// A-25, and the same in direct mode.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,13 +64,9 @@ async fn a_client_that_does_not_read_stops_only_itself() {
     for _ in 0..4 {
         let mut client = front.client(Protocol::Padded).await;
         soon(client.echo(vec![1; 64])).await.expect("echo");
-        soon(client.command(&teleferry_sim::command::Command::Send(Send {
-            count: 200,
-            size: 100_000,
-            seed: 1,
-        })))
-        .await
-        .expect("asked");
+        soon(client.command(&Command::Send(Send { count: 200, size: 100_000, seed: 1 })))
+            .await
+            .expect("asked");
         slow.push(client);
     }
     let mut quick = front.client(Protocol::Padded).await;
@@ -81,4 +78,37 @@ async fn a_client_that_does_not_read_stops_only_itself() {
     let received = sum(&front.status(), "received_bytes");
     assert!(received < 40_000_000, "{received} bytes came for clients that read nothing");
     assert_eq!(closed(&front.status()), []);
+}
+
+/// F-12 behind a front, where Telegram cannot be told to wait for one client alone: who reads nothing is closed at its bound,
+/// and its neighbours on the same link and the same trunk do not wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_over_its_bound_is_closed_alone() {
+    let stage = Stage::new(Mode::Middle);
+    let back = stage.back_at(Place::new(), "127.0.0.1:0", "[limits]\nclient_queue = \"1MiB\"\n");
+    let front = stage.front(&[&back]);
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        let mut client = front.client(Protocol::Padded).await;
+        soon(client.echo(vec![1; 64])).await.expect("echo");
+        let send = Send { count: 200, size: 100_000, seed: 1 };
+        soon(client.command(&Command::Send(send))).await.expect("asked");
+        slow.push(client);
+    }
+    let mut quick = front.client(Protocol::Padded).await;
+    for round in 0..200_u8 {
+        let echo = tokio::time::timeout(Duration::from_secs(5), quick.echo(vec![round; 2000]));
+        echo.await.expect("in time").expect("echo");
+    }
+    front.until(|status| closed(status) == [("client:queue".to_owned(), 4)]).await;
+    soon(quick.echo(vec![1; 64])).await.expect("it is there still");
+    back.until(|status| sum(status, "sessions") == 1).await;
+    soon(
+        stage
+            .telegram
+            .middle()
+            .wait_for_links(|links| links.iter().map(|link| link.clients).sum::<u64>() == 1),
+    )
+    .await;
+    assert_eq!(stage.telegram.middle().counters().violations(), [].into());
 }

@@ -17,7 +17,7 @@ use crate::common::soon;
 use crate::support::Place;
 
 /// How somebody speaks TLS who believes the stage's authority, with a certificate of another one or none.
-fn tls(stage: &Stage, own: Option<(String, String)>, alpn: &[&[u8]]) -> TlsConnector {
+pub(super) fn tls(stage: &Stage, own: Option<(String, String)>, alpn: &[&[u8]]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(stage.authority.pem.as_bytes()).expect("PEM")).expect("a root");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -38,7 +38,7 @@ fn tls(stage: &Stage, own: Option<(String, String)>, alpn: &[&[u8]]) -> TlsConne
     TlsConnector::from(Arc::new(config))
 }
 
-async fn connect(back: &Half, tls: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
+pub(super) async fn connect(back: &Half, tls: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(back.address).await.expect("it listens");
     soon(tls.connect(ServerName::try_from("back.example.net").expect("a name"), stream)).await
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Kind::{Counter, Gauge, Histogram};
 use super::{MAX_ENDPOINTS, Metric, Sample, Value, labelled, maybe, one, spread};
+use crate::config::RoleKind;
 use crate::observe::{Counts, TrunkCounts};
 use crate::reading::{DcReading, LinkState, Reading};
 
@@ -213,9 +214,25 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "teleferry_trunks_failed",
         kind: Counter,
+        labels: &["peer", "by", "cause"],
+        meaning: "Connections between front and back that did not come about, strangers' among them, by who gave up (`self` or `peer`) and why",
+        read: trunk_failures,
+    },
+    Metric {
+        name: "teleferry_trunks_ready",
+        kind: Gauge,
         labels: &["peer"],
-        meaning: "Connections between front and back that did not come about, strangers' among them",
-        read: |reading| trunks(reading, |counts| counts.failed),
+        meaning: "Connections of a front that take sessions; without any the back is not used",
+        read: |reading| {
+            if reading.role == RoleKind::Front { trunks(reading, |counts| counts.ready) } else { Vec::new() }
+        },
+    },
+    Metric {
+        name: "teleferry_certificate_expiry_timestamp_seconds",
+        kind: Gauge,
+        labels: &["certificate"],
+        meaning: "When a certificate that front and back know each other by ceases to hold, in seconds since 1970",
+        read: certificates,
     },
     Metric {
         name: "teleferry_trunk_sessions",
@@ -491,6 +508,28 @@ fn dc_failures(reading: &Reading) -> Vec<Sample> {
 
 fn trunks(reading: &Reading, value: impl Fn(&TrunkCounts) -> u64) -> Vec<Sample> {
     reading.trunks.iter().map(|(peer, counts)| labelled([peer], value(counts))).collect()
+}
+
+fn trunk_failures(reading: &Reading) -> Vec<Sample> {
+    let of_peer = |(peer, counts): (&String, &TrunkCounts)| {
+        let failures = counts.failed.iter().map(|(failure, n)| {
+            let [by, cause] = failure.labels();
+            labelled([peer, by, cause], n)
+        });
+        failures.collect::<Vec<_>>()
+    };
+    reading.trunks.iter().flat_map(of_peer).collect()
+}
+
+fn certificates(reading: &Reading) -> Vec<Sample> {
+    // Of several that are called the same, the first to end counts.
+    let mut ends = BTreeMap::<String, i64>::new();
+    for certificate in &reading.certificates {
+        let end = ends.entry(certificate.title()).or_insert(certificate.not_after);
+        *end = certificate.not_after.min(*end);
+    }
+    let sample = |(title, end): (String, i64)| labelled([&title], u64::try_from(end).unwrap_or(0));
+    ends.into_iter().map(sample).collect()
 }
 
 fn links(reading: &Reading) -> Vec<Sample> {

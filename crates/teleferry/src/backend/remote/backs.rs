@@ -26,8 +26,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// A trunk that has lived this long has shown that its back is of use.
 const PROVEN_AFTER: Duration = Duration::from_secs(5);
-/// How long a back that would not take a call is asked last.
-const SHY: Duration = Duration::from_secs(1);
+/// How long a back that would not take a call is asked last, and by those whom a back refused not at all.
+pub(super) const SHY: Duration = Duration::from_secs(1);
 
 /// The backs of one shard.
 #[derive(Debug, Default)]
@@ -67,6 +67,7 @@ impl Backs {
         for back in go {
             back.gone.set(true);
             back.trunks.borrow().iter().for_each(|trunk| trunk.leave());
+            back.tell();
         }
         let new = endpoints.iter().filter(|endpoint| !stay.iter().any(|back| back.endpoint == **endpoint));
         let new: Vec<_> = new
@@ -94,11 +95,12 @@ impl Backs {
         self.front.borrow().clone()
     }
 
-    /// The trunk for a session: to the back with the fewest of them that takes some.
-    pub(super) fn choose(self: &Rc<Self>, shard: &Rc<Shard>) -> Option<Rc<Trunk>> {
+    /// The trunk for a session: to the back with the fewest of them that takes some. With `picky` not to one that has just
+    /// refused somebody.
+    pub(super) fn choose(self: &Rc<Self>, shard: &Rc<Shard>, picky: bool) -> Option<Rc<Trunk>> {
         let now = clock::now();
         let backs = self.backs.borrow();
-        let open = backs.iter().filter(|back| back.takes_calls());
+        let open = backs.iter().filter(|back| back.takes_calls() && !(picky && back.is_shy(now)));
         let back = Rc::clone(open.min_by_key(|back| (back.is_shy(now), back.calls()))?);
         drop(backs);
         let trunk = {
@@ -223,7 +225,7 @@ async fn keep(shard: Rc<Shard>, backs: Rc<Backs>, back: Rc<Back>) {
 }
 
 fn failed(shard: &Shard, back: &Back, cause: &Cause) {
-    back.counters.failed.add(1);
+    back.counters.failed.add(cause.failure());
     back.failures.set(back.failures.get().saturating_add(1));
     debug!(back = %back.endpoint.authority, "no connection to a back: {cause}");
     if let Some(more) = shard.throttles.back_unusable.pass(clock::now()) {

@@ -35,11 +35,19 @@ pub(crate) struct Endpoint {
 }
 
 impl Front {
-    /// What follows from the settings of a front.
+    /// What follows from the settings of a front. From those `before` it keeps what has not changed.
     ///
     /// # Errors
     /// Its certificates cannot be used.
-    pub(crate) fn new(settings: &config::Front) -> Result<Self, Flaw> {
+    pub(crate) fn new(
+        settings: &config::Front,
+        before: Option<(&config::Front, &Self)>,
+    ) -> Result<Self, Flaw> {
+        let credentials = &settings.tls.credentials;
+        let tls = match before {
+            Some((before, front)) if before.tls.credentials == *credentials => Arc::clone(&front.tls),
+            _ => identity::client_config(credentials)?,
+        };
         let endpoint = |back: &config::BackUrl| {
             let config::BackUrl(host) = back;
             let name = ServerName::try_from(host.host.clone()).ok()?;
@@ -52,7 +60,7 @@ impl Front {
         });
         Ok(Self {
             backs: settings.backs.iter().filter_map(endpoint).collect(),
-            tls: identity::client_config(&settings.tls.credentials)?,
+            tls,
             authorization,
             padding: settings.padding,
         })
@@ -62,5 +70,33 @@ impl Front {
 impl fmt::Debug for Front {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Front").field("backs", &self.backs).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{BackUrl, Tls};
+    use crate::identity::authority::passing;
+
+    #[test]
+    fn what_has_not_changed_is_kept() {
+        let settings = |port| {
+            let [_, credentials] = passing("127.0.0.1", "front-1", 1_767_225_600).expect("certificates");
+            config::Front {
+                backs: vec![BackUrl(CoverHost { host: "127.0.0.1".to_owned(), port })],
+                token: None,
+                token_file: None,
+                padding: true,
+                tls: Tls { credentials, ..Tls::default() },
+            }
+        };
+        let before = settings(1);
+        let front = Front::new(&before, None).expect("a front");
+        let elsewhere = config::Front { backs: settings(2).backs, ..before.clone() };
+        let moved = Front::new(&elsewhere, Some((&before, &front))).expect("a front");
+        assert!(Arc::ptr_eq(&front.tls, &moved.tls) && front.backs != moved.backs);
+        let renewed = Front::new(&settings(1), Some((&before, &front))).expect("a front");
+        assert!(!Arc::ptr_eq(&front.tls, &renewed.tls));
     }
 }

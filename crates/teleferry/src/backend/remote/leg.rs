@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use h2::Reason;
 use h2::client::ResponseFuture;
@@ -15,7 +15,7 @@ use teleferry_proto::direct::{HEADROOM, TAILROOM};
 use teleferry_proto::transport::Collector;
 use tracing::{debug, warn};
 
-use super::backs::Backs;
+use super::backs::{Backs, SHY};
 use super::trunk::Trunk;
 use super::unsent::{Unsent, append};
 use crate::backend::{Exit, Passenger};
@@ -30,6 +30,8 @@ use crate::trunk::{Ended, FULL, Incoming, Note, Outgoing, Status};
 const FIRST_TIME: Duration = Duration::from_secs(5);
 /// How long one waits whose back asked it to go, when there is no other.
 const MOVING_TIME: Duration = Duration::from_secs(5);
+/// How often it is looked what waits of a client that does not read.
+const LOOK: Duration = Duration::from_secs(1);
 /// From so many bytes that are held of a frame on they are counted as memory in use.
 const COUNTED_FROM: usize = 16 << 10;
 
@@ -50,8 +52,12 @@ pub(crate) struct RemoteLeg {
     held: Held,
     /// What came for a client that does not take it.
     untaken: Held,
+    /// Set while its client does not read.
+    stall: Option<Alarm>,
     /// When it last left a call.
     uprooted: Option<Moment>,
+    /// A back would not take it: so long it looks for one that has not just refused somebody.
+    picky: Option<Instant>,
     /// The client sends nothing more.
     ended: bool,
 }
@@ -117,7 +123,9 @@ impl RemoteLeg {
             kept: Vec::new(),
             held: shard.shared.memory.part(),
             untaken: shard.shared.memory.part(),
+            stall: None,
             uprooted: None,
+            picky: None,
             ended: false,
         });
         std::future::poll_fn(|cx| leg.poll_placed(cx)).await?;
@@ -164,13 +172,37 @@ impl RemoteLeg {
         if let Place::On(call) = &mut self.place {
             call.unsent.forget_gone();
             call.out.listen(cx);
-            if let Answer::Here(incoming) = &mut call.answer {
-                let untaken = incoming.held();
-                self.untaken.set(if untaken < COUNTED_FROM { 0 } else { untaken });
-            }
+            count_untaken(&mut self.untaken, &mut call.answer);
             if call.out.count() {
                 return Err(CloseReason::client(Kind::Memory));
             }
+        }
+        Ok(())
+    }
+
+    /// The client does not take what came. What ends the session now does not wait until it does: the back gave it up, or what
+    /// waits for those who do not read takes more memory than there is.
+    ///
+    /// # Errors
+    /// The session is over, for this reason.
+    pub(crate) fn stalled(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        // Nobody tells when more comes for it.
+        let alarm = self.stall.get_or_insert_with(|| {
+            let alarm = self.shard.alarm();
+            alarm.set(LOOK);
+            alarm
+        });
+        if alarm.poll(cx) == Poll::Ready(Expiry::Deadline) {
+            alarm.set(LOOK);
+            let _ = alarm.poll(cx);
+        }
+        let Place::On(call) = &mut self.place else { return Ok(()) };
+        if call.out.poll_reset(cx) == Poll::Ready(Reason::ENHANCE_YOUR_CALM) {
+            return Err(CloseReason::client(Kind::Queue));
+        }
+        let untaken = count_untaken(&mut self.untaken, &mut call.answer);
+        if untaken >= COUNTED_FROM && self.untaken.is_over() {
+            return Err(CloseReason::client(Kind::Memory));
         }
         Ok(())
     }
@@ -277,7 +309,12 @@ impl RemoteLeg {
     /// Ready once it is on a call, or there is none for it.
     fn poll_placed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         let Place::Between(alarm) = &self.place else { return Poll::Ready(Ok(())) };
-        let expired = alarm.poll(cx);
+        let mut expired = alarm.poll(cx);
+        if expired == Poll::Ready(Expiry::Deadline) && self.picky.is_some_and(|until| until > clock::now()) {
+            // Those that refused before may think better of it.
+            alarm.set(SHY);
+            expired = alarm.poll(cx);
+        }
         if self.begin() {
             return Poll::Ready(Ok(()));
         }
@@ -296,7 +333,7 @@ impl RemoteLeg {
 
     /// Calls a back, with what is kept.
     fn begin(&mut self) -> bool {
-        while let Some(trunk) = self.backs.choose(&self.shard) {
+        while let Some(trunk) = self.backs.choose(&self.shard, self.picky.is_some()) {
             let Some(mut call) = Call::begin(trunk, &self.shard, &self.backs, &self.open) else { continue };
             let kept = std::mem::take(&mut self.kept);
             if !kept.is_empty() {
@@ -319,6 +356,7 @@ impl RemoteLeg {
             return false;
         }
         let left = Rc::clone(&call.trunk);
+        self.picky = None;
         self.backs.refused(&self.shard, &left);
         let alarm = self.shard.alarm();
         let Place::On(mut tail) = std::mem::replace(&mut self.place, Place::Between(alarm)) else {
@@ -340,21 +378,34 @@ impl RemoteLeg {
     fn over(&mut self, ended: Ended) -> Option<CloseReason> {
         let Place::On(call) = &mut self.place else { return Some(CloseReason::proxy(Kind::Fault)) };
         let refused = !call.unsent.has_begun();
+        let declined = refused && !matches!(ended, Ended::Lost { untouched: false });
+        let mut reason = CloseReason::telegram(Kind::LinkLost);
         let (untouched, patience) = match ended {
             Ended::Said(Some(Status::Unavailable), _) => (refused, MOVING_TIME),
             Ended::Said(Some(status), sentence) => {
                 tell(&self.shard, status, sentence);
-                return Some(status.reason());
+                reason = status.reason();
+                if !refused || !status.is_of_this_back() {
+                    return Some(reason);
+                }
+                (true, Duration::ZERO)
             }
-            Ended::Lost { untouched } => (untouched, Duration::ZERO),
+            Ended::Garbled(error) => {
+                let status = Status::from(error);
+                tell(&self.shard, status, Some(error.to_string()));
+                if !refused || !status.is_of_this_back() {
+                    return Some(reason);
+                }
+                (true, Duration::ZERO)
+            }
+            // The connection takes no more: there will be another one.
+            Ended::Lost { untouched: true } if refused => (true, MOVING_TIME),
+            // What a back has begun with it has looked at.
+            Ended::Lost { .. } => (false, Duration::ZERO),
             // An intermediary's way to say that its back is lost.
             Ended::Said(None, _) => (false, Duration::ZERO),
             Ended::Reset(Reason::ENHANCE_YOUR_CALM) => return Some(CloseReason::client(Kind::Queue)),
             Ended::Reset(_) => (false, Duration::ZERO),
-            Ended::Garbled(error) => {
-                tell(&self.shard, Status::from(error), Some(error.to_string()));
-                return Some(CloseReason::telegram(Kind::LinkLost));
-            }
         };
         if self.ended || !self.down.is_at_border() {
             return Some(CloseReason::telegram(if self.ended { Kind::Closed } else { Kind::LinkLost }));
@@ -366,12 +417,18 @@ impl RemoteLeg {
         (if refused { &counters.refused } else { &counters.moved }).add(1);
         self.backs.refused(&self.shard, &call.trunk);
         debug!("a session goes on over another back");
+        // It does not go round and round between backs that do not take it.
+        if !declined {
+            self.picky = None;
+        } else if *self.picky.get_or_insert(clock::now() + MOVING_TIME) <= clock::now() {
+            return Some(reason);
+        }
         let alarm = self.shard.alarm();
-        alarm.set(patience);
+        alarm.set(if declined { patience.min(SHY) } else { patience });
         self.place = Place::Between(alarm);
         self.uprooted = Some(self.shard.moment());
         // Whoever lost its back without a word is closed at once when there is no other.
-        (!self.begin() && patience.is_zero()).then_some(CloseReason::telegram(Kind::LinkLost))
+        (!self.begin() && patience.is_zero()).then_some(reason)
     }
 
     /// What is kept takes memory; when there is none left, its client goes.
@@ -383,6 +440,14 @@ impl RemoteLeg {
         }
         Ok(())
     }
+}
+
+/// Counts what came and was not taken as memory in use; says how many bytes that are.
+fn count_untaken(held: &mut Held, answer: &mut Answer) -> usize {
+    let Answer::Here(incoming) = answer else { return 0 };
+    let untaken = incoming.held();
+    held.set(if untaken < COUNTED_FROM { 0 } else { untaken });
+    untaken
 }
 
 /// A back says what is to be mended.
@@ -463,7 +528,7 @@ impl Call {
 }
 
 /// What an answer means that is none of a back which takes the call.
-fn refusal(code: StatusCode, headers: &HeaderMap) -> Option<Ended> {
+pub(super) fn refusal(code: StatusCode, headers: &HeaderMap) -> Option<Ended> {
     if let Some(status) = Status::read(headers) {
         return Some(Ended::Said(Some(status), Status::sentence(headers)));
     }

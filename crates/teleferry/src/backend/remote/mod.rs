@@ -7,9 +7,12 @@
 mod backs;
 mod front;
 mod leg;
+mod look;
 mod trunk;
 mod unsent;
 
 pub(crate) use backs::Backs;
 pub(crate) use front::Front;
 pub(crate) use leg::RemoteLeg;
+pub(crate) use look::{Look, Stop, look};
+pub(crate) use trunk::Cause;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,14 +15,17 @@ use h2::SendStream;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use http::{HeaderValue, Method, Request, Uri, Version, header};
 use teleferry_proto::call;
+use tokio::io::AsyncBufReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::front::{Endpoint, Front};
+use crate::clock;
+use crate::identity::Refusal;
 use crate::net::dial;
-use crate::observe::TrunkCounters;
+use crate::observe::{TrunkCounters, TrunkFailure};
 use crate::shard::Shard;
 use crate::trunk::{
     CALL_WINDOW, CONTENT_TYPE, MAX_CALLS, MAX_FRAME, Meter, Metered, Parcel, Pulse, REMEMBERED, TLS_BUFFER,
@@ -30,8 +34,10 @@ use crate::trunk::{
 
 /// How long each address has to answer, then TLS, then HTTP/2.
 const EACH: Duration = Duration::from_secs(5);
+/// How long a back is listened to that may refuse our certificate: as long as TLS took twice, within these bounds.
+const WORD: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
-type Socket = TlsStream<Metered<TcpStream>>;
+pub(super) type Socket = TlsStream<Metered<TcpStream>>;
 
 /// An open connection to a back.
 pub(super) struct Trunk {
@@ -46,13 +52,13 @@ pub(super) struct Trunk {
 /// A connection and what drives it.
 pub(super) struct Connected {
     pub(super) trunk: Rc<Trunk>,
-    connection: h2::client::Connection<Socket, Parcel>,
+    pub(super) connection: h2::client::Connection<Socket, Parcel>,
     meter: Rc<Meter>,
 }
 
 /// Why there is no connection to a back, or none any more.
 #[derive(Debug)]
-pub(super) enum Cause {
+pub(crate) enum Cause {
     /// Its name cannot be found.
     Lookup(io::Error),
     /// It cannot be reached.
@@ -76,10 +82,19 @@ impl Connected {
     ) -> Result<Self, Cause> {
         let stream = connect(endpoint).await?;
         let meter = Rc::new(Meter::new(Arc::clone(counters)));
-        let stream = Metered::new(stream, Rc::clone(&meter));
-        let shaking = TlsConnector::from(Arc::clone(&front.tls)).connect(endpoint.name.clone(), stream);
-        let stream = timeout(EACH, shaking).await.map_err(|_| Cause::Silent)?;
-        let mut stream = stream.map_err(Cause::Tls)?;
+        meter.watch(stream.as_fd());
+        let stream = secure(front, endpoint, Metered::new(stream, Rc::clone(&meter))).await?;
+        Self::over(stream, front, endpoint, counters, meter).await
+    }
+
+    /// Speaks HTTP/2 with a back.
+    pub(super) async fn over(
+        mut stream: Socket,
+        front: &Front,
+        endpoint: &Endpoint,
+        counters: &Arc<TrunkCounters>,
+        meter: Rc<Meter>,
+    ) -> Result<Self, Cause> {
         stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
         let mut builder = Builder::new();
         builder
@@ -111,11 +126,7 @@ impl Connected {
         let mut heard = false;
         poll_fn(|cx| {
             if let Poll::Ready(ended) = std::pin::Pin::new(&mut connection).poll(cx) {
-                return Poll::Ready(match ended {
-                    Ok(()) => Cause::Closed,
-                    Err(error) if error.is_go_away() => Cause::Closed,
-                    Err(error) => Cause::Protocol(error),
-                });
+                return Poll::Ready(Cause::of_end(ended));
             }
             // Looked at with every beat.
             if trunk.is_leaving() && trunk.calls() == 0 {
@@ -135,13 +146,34 @@ impl Connected {
     }
 }
 
-async fn connect(endpoint: &Endpoint) -> Result<TcpStream, Cause> {
+/// Connects to a back's address.
+pub(super) async fn connect(endpoint: &Endpoint) -> Result<TcpStream, Cause> {
     let host = &endpoint.host;
     let lookup = timeout(EACH, tokio::net::lookup_host((host.host.as_str(), host.port)));
     let addresses: Vec<SocketAddr> =
         lookup.await.map_err(|_| Cause::Silent)?.map_err(Cause::Lookup)?.collect();
     let (stream, _) = dial(&addresses, EACH).await.map_err(|error| Cause::Connect(error.last))?;
     Ok(stream)
+}
+
+/// Makes TLS of a connection, and waits a moment for what the back says of our certificate: it comes when TLS is done for us,
+/// and would be lost behind what we send.
+pub(super) async fn secure(
+    front: &Front,
+    endpoint: &Endpoint,
+    stream: Metered<TcpStream>,
+) -> Result<Socket, Cause> {
+    let begun = clock::now();
+    let shaking = TlsConnector::from(Arc::clone(&front.tls)).connect(endpoint.name.clone(), stream);
+    let mut stream = timeout(EACH, shaking).await.map_err(|_| Cause::Silent)?.map_err(Cause::Tls)?;
+    let [least, most] = WORD;
+    let patience = clock::now().saturating_duration_since(begun).saturating_mul(2).clamp(least, most);
+    match timeout(patience, stream.fill_buf()).await {
+        Ok(Err(error)) => Err(Cause::Tls(error)),
+        Ok(Ok([])) => Err(Cause::Closed),
+        // Who speaks HTTP/2 begins by itself, or waits for us.
+        Ok(Ok(_)) | Err(_) => Ok(stream),
+    }
 }
 
 /// A request as every call begins.
@@ -220,13 +252,36 @@ impl fmt::Debug for Trunk {
     }
 }
 
+impl Cause {
+    /// Why a connection ended.
+    pub(super) fn of_end(ended: Result<(), h2::Error>) -> Self {
+        match ended {
+            Ok(()) => Self::Closed,
+            Err(error) if error.is_go_away() => Self::Closed,
+            Err(error) => Self::Protocol(error),
+        }
+    }
+
+    /// As it is counted.
+    pub(super) fn failure(&self) -> TrunkFailure {
+        match self {
+            Self::Lookup(_) => TrunkFailure::Lookup,
+            Self::Connect(_) => TrunkFailure::Unreachable,
+            Self::Tls(error) => TrunkFailure::Refused(Refusal::of(error)),
+            Self::Protocol(_) => TrunkFailure::NoHttp2,
+            Self::Silent => TrunkFailure::Silent,
+            Self::Closed => TrunkFailure::Closed,
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lookup(error) => write!(f, "its name cannot be found: {error}"),
             Self::Connect(Some(error)) => write!(f, "it cannot be reached: {error}"),
             Self::Connect(None) => f.write_str("its name has no address"),
-            Self::Tls(error) => write!(f, "no TLS with it: {error}"),
+            Self::Tls(error) => write!(f, "no TLS with it: {} ({error})", Refusal::of(error)),
             Self::Protocol(error) => write!(f, "no HTTP/2 with it: {error}"),
             Self::Silent => f.write_str("it does not answer"),
             Self::Closed => f.write_str("it has closed the connection"),

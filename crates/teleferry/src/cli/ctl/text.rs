@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::admin::{Dc, LogLevels, Reloaded, Status, TableAnswer, TableEntries, TableShown, Upgraded};
+use crate::admin::{
+    Certificate, Dc, LogLevels, Peer, Reloaded, Status, TableAnswer, TableEntries, TableShown, Upgraded,
+};
 
 /// How it is.
 pub(super) fn status(status: &Status, out: &mut dyn Write) -> io::Result<()> {
@@ -31,6 +33,20 @@ pub(super) fn status(status: &Status, out: &mut dyn Write) -> io::Result<()> {
             listener.addresses.join(" ")
         )?;
     }
+    if !status.peers.is_empty() {
+        writeln!(out)?;
+        peer_table(if status.role == "front" { "BACK" } else { "FRONT" }, &status.peers, out)?;
+    }
+    if !status.certificates.is_empty() {
+        writeln!(out)?;
+    }
+    for certificate in &status.certificates {
+        let Certificate { title, expires, days_left, .. } = certificate;
+        match days_left {
+            ..0 => writeln!(out, "{title} expired on {expires}")?,
+            _ => writeln!(out, "{title} expires on {expires}, in {days_left} days")?,
+        }
+    }
     if !status.dcs.is_empty() {
         writeln!(out)?;
         dc_table(&status.dcs, out)?;
@@ -42,6 +58,36 @@ pub(super) fn status(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     }
     if status.queued_bytes > 0 {
         writeln!(out, "\nwaiting for slow clients: {}", bytes(status.queued_bytes))?;
+    }
+    Ok(())
+}
+
+/// The other halves.
+fn peer_table(what: &str, peers: &[Peer], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "{what:<28} {:<10} {:>6} {:>10} {:>9} {:>9} {:>12} {:>12}  FAILED",
+        "STATE", "TRUNKS", "ROUND TRIP", "SESSIONS", "MOVED", "RECEIVED", "SENT"
+    )?;
+    for peer in peers {
+        let round_trip = match peer.round_trip_micros {
+            0 => "-".to_owned(),
+            micros => format!("{:.1} ms", micros as f64 / 1000.0),
+        };
+        let failures: Vec<_> = peer.failures.iter().map(|(why, n)| format!("{why} {n}")).collect();
+        writeln!(
+            out,
+            "{:<28} {:<10} {:>6} {:>10} {:>9} {:>9} {:>12} {:>12}  {}",
+            if peer.name.is_empty() { "(without a name)" } else { &peer.name },
+            peer.state,
+            peer.connections,
+            round_trip,
+            peer.sessions,
+            peer.moved,
+            bytes(peer.received_bytes),
+            bytes(peer.sent_bytes),
+            if failures.is_empty() { "0".to_owned() } else { failures.join(", ") },
+        )?;
     }
     Ok(())
 }
