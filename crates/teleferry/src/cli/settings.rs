@@ -191,7 +191,7 @@ const SERVICE: &str = "/etc/teleferry/teleferry.toml";
 
 fn no_settings(directory: &Path) -> String {
     if Path::new(SERVICE).exists() {
-        return format!("which settings? Those of the service are: --config {SERVICE}");
+        return format!("which settings? name a file with --config; the service's are in {SERVICE}");
     }
     format!(
         "there are no settings: name a file with --config, or let `teleferry run` make up a secret (it would be kept in {})",
