@@ -1,5 +1,5 @@
 # docker build -t teleferry .
-# docker run -d --name teleferry -p 443:443 -v teleferry:/var/lib/teleferry teleferry
+# docker run -d --name teleferry -p 443:443 --sysctl net.ipv4.ip_unprivileged_port_start=0 -v teleferry:/var/lib/teleferry teleferry
 # docker logs teleferry; docker exec teleferry /usr/bin/teleferry link
 #
 # Without settings it makes up a secret and a cover domain and keeps them in the volume. The variables MTP_PORT, MTP_SECRET, MTP_TAG,

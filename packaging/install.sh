@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds Teleferry from this checkout and installs it as a systemd service; or removes it again.
 #
-#   packaging/install.sh                    builds and installs below /usr/local
+#   packaging/install.sh                    builds and installs below /usr/local; again: installs the new version
 #   packaging/install.sh --uninstall        removes what it installed; settings and state stay
 #   packaging/install.sh --uninstall --purge    removes those too
 #
@@ -71,6 +71,11 @@ has_systemd() { [ -z "$destdir" ] && [ -d /run/systemd/system ]; }
 
 install_files() {
     if [ -z "$binary" ]; then
+        # sudo knows nothing of what rustup has put into a home directory.
+        command -v cargo >/dev/null || fail "there is no cargo here to build with. Build first, as the user who has Rust:
+  cargo build --release --locked -p teleferry
+then install what was built:
+  sudo packaging/install.sh --binary target/release/teleferry"
         (cd "$here/.." && cargo build --release --locked -p teleferry)
         binary=$here/../target/release/teleferry
     fi
@@ -101,6 +106,14 @@ set_up() {
     fi
 }
 
+# A service that runs is taken over by the new program, and nobody is refused.
+take_over() {
+    has_systemd && systemctl --quiet is-active teleferry.service || return 1
+    "$prefix/bin/teleferry" ctl --config /etc/teleferry/teleferry.toml upgrade ||
+        systemctl try-restart teleferry.service ||
+        fail "the running service is still the old program; see: journalctl -u teleferry"
+}
+
 uninstall() {
     if has_systemd; then
         systemctl disable --now teleferry.service teleferry.socket 2>/dev/null || true
@@ -115,7 +128,10 @@ uninstall() {
     if has_systemd; then
         systemctl daemon-reload
     fi
-    [ "$purge" = yes ] && [ -z "$destdir" ] || return 0
+    if [ "$purge" = no ] || [ -n "$destdir" ]; then
+        [ -n "$destdir" ] || [ ! -e /etc/teleferry ] || echo "Settings and state stay, in /etc/teleferry and /var/lib/teleferry; --purge removes them."
+        return 0
+    fi
     rm -rf /etc/teleferry /var/lib/teleferry /var/log/teleferry
     if getent passwd teleferry >/dev/null; then
         userdel teleferry || true
@@ -128,9 +144,12 @@ install)
     install_files
     if [ -z "$destdir" ]; then
         set_up
+        if take_over; then
+            exit 0
+        fi
         cat <<END
-Teleferry is installed. What is left to do:
-  1. Fill in the two host names in /etc/teleferry/teleferry.toml
+Teleferry is installed. What is left to do, as root:
+  1. Fill in the host names in /etc/teleferry/teleferry.toml: public_host, domain and target
   2. teleferry doctor --config /etc/teleferry/teleferry.toml
   3. systemctl enable --now teleferry
   4. teleferry link --config /etc/teleferry/teleferry.toml

@@ -1727,7 +1727,7 @@ _teleferry() {
             return 0
             ;;
         teleferry__subcmd__secret)
-            opts="-h --domain --help"
+            opts="-h --domain --bare --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -84,6 +84,7 @@ complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l qr -d 'Also
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -l json -d 'Prints JSON: an object with the list `links`'
 complete -c teleferry -n "__fish_teleferry_using_subcommand link" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand secret" -l domain -d 'The cover domain for the fake-TLS form; without one that form is left out' -r
+complete -c teleferry -n "__fish_teleferry_using_subcommand secret" -l bare -d 'Prints the 32 hex digits alone, as the configuration and `secret_file` take them'
 complete -c teleferry -n "__fish_teleferry_using_subcommand secret" -s h -l help -d 'Print help'
 complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l dc -d 'Data centres: ids and ranges, separated by commas; below zero for media' -r
 complete -c teleferry -n "__fish_teleferry_using_subcommand ping" -l protocol -d 'Protocols, separated by commas [default: the link\'s own]' -r -f -a "classic\t'Plain secret, intermediate framing'

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use teleferry::config::keys::{self, Change, Key, Section, Value};
 
+use super::shell::descendants;
+
 /// Every key of the configuration.
 pub(super) fn configuration() -> String {
     let mut page = CONFIGURATION_INTRODUCTION.to_owned();
@@ -42,12 +44,13 @@ pub(super) fn command_line() -> String {
     let mut page = COMMAND_LINE_INTRODUCTION.to_owned();
     let mut program = teleferry::cli::command().disable_help_subcommand(true).term_width(WIDTH);
     program.build();
-    for command in program.get_subcommands() {
-        let mut command = command.clone().term_width(WIDTH);
+    for command in descendants(&program) {
+        let mut command = command.term_width(WIDTH);
         let name = command.get_display_name().unwrap_or_default().replace('-', " ");
         let help = command.render_long_help().to_string();
+        let level = if name.split(' ').count() > 2 { "###" } else { "##" };
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
-        let _ = write!(page, "\n## `{name}`\n\n```text\n{}\n```\n", lines.join("\n").trim_end());
+        let _ = write!(page, "\n{level} `{name}`\n\n```text\n{}\n```\n", lines.join("\n").trim_end());
     }
     page
 }

@@ -8,13 +8,19 @@ use clap_mangen::Man;
 
 use super::Generated;
 
-/// A page for the program and one for each of its commands.
+/// A page for the program and one for each of its commands, and of theirs.
 pub(super) fn manual_pages() -> io::Result<Vec<Generated>> {
     let mut program = teleferry::cli::command().disable_help_subcommand(true);
     // Gives every command its full name.
     program.build();
-    let commands: Vec<clap::Command> = program.get_subcommands().cloned().collect();
+    let commands = descendants(&program);
     std::iter::once(program).chain(commands).map(page).collect()
+}
+
+/// Every command below this one, each before its own; without those that only print help.
+pub(super) fn descendants(command: &clap::Command) -> Vec<clap::Command> {
+    let own = command.get_subcommands().filter(|command| command.get_name() != "help");
+    own.flat_map(|command| std::iter::once(command.clone()).chain(descendants(command))).collect()
 }
 
 fn page(command: clap::Command) -> io::Result<Generated> {

@@ -1,5 +1,6 @@
 //! Set-ups that pages show, tried with the files that they show: behind nginx and HAProxy (clients get through, and everybody
-//! else comes to the site, each with their address told), two cover domains at a time, personal proxies.
+//! else comes to the site, each with their address told), cover sites of nginx and of Caddy, two cover domains at a time,
+//! personal proxies.
 
 #[path = "docs/page.rs"]
 mod page;
@@ -12,14 +13,15 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use page::{Page, root};
 use support::{Done, KEY, OTHER_KEY, Place, finish};
 use teleferry_proto::secret::{Domain, HostName, ProxyLink, Secret, SecretKey};
 use teleferry_sim::telegram::{self, Telegram};
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -94,11 +96,16 @@ struct Stage {
 impl Stage {
     /// With the configuration of a page that holds some text.
     async fn new(page: &str, holds: &str) -> Self {
+        let (sites, visits) = site().await;
+        Self::before(page, holds, sites, visits)
+    }
+
+    /// The same with a site of the test.
+    fn before(page: &str, holds: &str, sites: SocketAddr, visits: mpsc::UnboundedReceiver<Vec<u8>>) -> Self {
         let place = Place::new();
         // Some of these programs run under another user.
         fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).expect("set");
         let telegram = Telegram::start(&telegram::Options::default()).expect("loopback has room");
-        let (sites, visits) = site().await;
         let mut text = shown(page, "toml", holds).replace('…', KEY);
         for address in [PROXY, "[::]:443"] {
             text = text.replace(address, "127.0.0.1:0");
@@ -257,6 +264,122 @@ async fn behind_haproxy_as_the_page_shows() {
     command.arg("-D").arg("-f").arg(file).arg("-p").arg(stage.place.path("pid"));
     let _front = Front::start(&stage.place.path(""), &mut command);
     stage.expect_all_served().await;
+}
+
+/// A web server with a page and a certificate, behind the proxy of a page.
+struct Garden {
+    place: Place,
+    certificate: rcgen::CertifiedKey<rcgen::KeyPair>,
+    _reserved: [socket2::Socket; 2],
+    https: SocketAddr,
+    http: SocketAddr,
+}
+
+impl Garden {
+    fn new() -> Self {
+        let place = Place::new();
+        fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).expect("set");
+        place.write("index.html", "<h1>My garden</h1>\n");
+        let certificate = rcgen::generate_simple_self_signed([DOMAIN.to_owned()]).expect("a certificate");
+        place.write("fullchain.pem", &certificate.cert.pem());
+        place.write("privkey.pem", &certificate.signing_key.serialize_pem());
+        let ((one, https), (other, http)) = (reserve(), reserve());
+        Self { place, certificate, _reserved: [one, other], https, http }
+    }
+
+    /// What a page shows, with the files and the address of this test.
+    fn adapt(&self, text: &str) -> String {
+        let here = self.place.path("").display().to_string();
+        let here = here.trim_end_matches('/');
+        text.replace(&format!("/etc/letsencrypt/live/{DOMAIN}"), here)
+            .replace("/var/www/html", here)
+            .replace(SITES, &self.https.to_string())
+    }
+
+    /// A server block of nginx.
+    fn nginx(&self, nginx: &str, block: &str) -> Front {
+        let directory = self.place.path("");
+        let text = format!(
+            "pid {0}pid;\nerror_log {0}nginx.log;\nevents {{}}\nhttp {{\naccess_log off;\n{1}}}\n",
+            directory.display(),
+            self.adapt(block)
+        );
+        let file = self.place.write("nginx.conf", &text);
+        let mut command = Command::new(nginx);
+        command.arg("-c").arg(file).arg("-p").arg(&directory).arg("-e").arg(self.place.path("nginx.log"));
+        Front::start(&directory, &mut command)
+    }
+
+    /// A browser is shown the page, with its certificate; a client comes to Telegram.
+    async fn expect_served(&self, page: &str, holds: &str) {
+        let (_, nobody) = mpsc::unbounded_channel();
+        let stage = Stage::before(page, holds, self.https, nobody);
+        let shown = timeout(PATIENCE, self.browse(stage.proxy)).await.expect("soon");
+        assert!(
+            shown.starts_with("HTTP/1.1 200 OK\r\n") && shown.ends_with("<h1>My garden</h1>\n"),
+            "{shown}"
+        );
+        assert!(stage.client_at(stage.proxy, KEY, DOMAIN).await, "a client gets through");
+        assert!(!stage.client_at(stage.proxy, OTHER_KEY, DOMAIN).await, "a stranger does not");
+    }
+
+    async fn browse(&self, at: SocketAddr) -> String {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.certificate.cert.der().clone()).expect("a certificate");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the library's own")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect(at).await.expect("it listens");
+        let name = rustls::pki_types::ServerName::try_from(DOMAIN).expect("a name");
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let mut stream = connector.connect(name, stream).await.expect("the site's own certificate");
+        let question = format!("GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n");
+        stream.write_all(question.as_bytes()).await.expect("sent");
+        let mut shown = Vec::new();
+        stream.read_to_end(&mut shown).await.expect("ends in order");
+        String::from_utf8(shown).expect("text")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_as_a_cover_site_as_the_pages_show() {
+    let Some(nginx) = program("nginx") else {
+        eprintln!("skipped: nginx is not installed");
+        return;
+    };
+    for (page, server, settings) in [
+        (COVER, "listen 127.0.0.1:8443 ssl;", "domain = \"proxy.example.com\""),
+        (BEHIND, "listen 127.0.0.1:8443 ssl proxy_protocol;", "address = \"[::]:443\""),
+    ] {
+        let garden = Garden::new();
+        let _server = garden.nginx(&nginx, &shown(page, "nginx", server));
+        garden.expect_served(page, settings).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caddy_as_a_cover_site_as_the_page_shows() {
+    let Some(caddy) = program("caddy") else {
+        eprintln!("skipped: Caddy is not installed");
+        return;
+    };
+    let garden = Garden::new();
+    let text = garden.adapt(&shown(COVER, "caddy", "https_port"));
+    // No authority can be asked for a certificate here, and other ports are free.
+    let options =
+        format!("https_port {}\n\thttp_port {}\n\tadmin off", garden.https.port(), garden.http.port());
+    let files = format!("{DOMAIN} {{\n\ttls {{0}}fullchain.pem {{0}}privkey.pem");
+    let files = files.replace("{0}", &garden.place.path("").display().to_string());
+    let text = text.replace("https_port 8443", &options).replace(&format!("{DOMAIN} {{"), &files);
+    let file = garden.place.write("Caddyfile", &text);
+    let mut command = Command::new(caddy);
+    command.args(["start", "--adapter", "caddyfile", "--config"]).arg(file);
+    command.arg("--pidfile").arg(garden.place.path("pid")).env("HOME", garden.place.path(""));
+    let _server = Front::start(&garden.place.path(""), &mut command);
+    garden.expect_served(COVER, "domain = \"proxy.example.com\"").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

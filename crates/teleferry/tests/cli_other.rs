@@ -24,6 +24,9 @@ fn a_secret_is_new_each_time_and_told_in_every_form() {
     let again = place.run(["secret"]);
     assert_eq!(again.stdout.lines().count(), 4, "no tls without a domain");
     assert_ne!(again.stdout.lines().next(), done.stdout.lines().next());
+    let bare = place.run(["secret", "--bare"]).stdout;
+    assert_eq!((bare.len(), bare.lines().count()), (33, 1), "{bare}");
+    assert!(Secret::parse(bare.trim()).is_ok_and(|secret| secret.domain().is_none()));
 }
 
 #[test]

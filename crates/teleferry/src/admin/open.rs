@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::warn;
 
+use crate::config::MAY_READ;
 use crate::state;
 
 /// Connections that may wait in the kernel.
@@ -142,6 +143,9 @@ impl fmt::Display for OpenError {
                     f,
                     "admin.http cannot open {address}: {error} (choose another port, or leave the key out)"
                 )
+            }
+            Self::Token(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                write!(f, "admin.token_file cannot be used: {error} ({MAY_READ})")
             }
             Self::Token(error) => write!(f, "admin.token_file cannot be used: {error}"),
         }

@@ -80,7 +80,7 @@ fn read_named(snapshot: &Snapshot) -> io::Result<Option<Token>> {
 
 fn read(path: &Path) -> io::Result<Token> {
     if may_be_read_by_others(path) {
-        warn!(file = %path.display(), "others on this machine may read the admin token: chmod 600 the file");
+        warn!(file = %path.display(), "others on this machine may read the admin token: chmod o= the file");
     }
     Token::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }

@@ -13,10 +13,17 @@ pub(super) struct Arguments {
     /// The cover domain for the fake-TLS form; without one that form is left out
     #[arg(long, value_name = "NAME", value_parser = config::domain)]
     domain: Option<HostName>,
+    /// Prints the 32 hex digits alone, as the configuration and `secret_file` take them
+    #[arg(long, conflicts_with = "domain")]
+    bare: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     let key = SecretKey::new(entropy::array());
+    if arguments.bare {
+        writeln!(out, "{}", Secret::Plain(key).to_hex())?;
+        return Ok(());
+    }
     let tls = arguments.domain.as_ref().map(|domain| Secret::Tls(key.clone(), Domain::from(domain)));
     let forms =
         [("plain", Some(Secret::Plain(key.clone()))), ("secure", Some(Secret::Secure(key))), ("tls", tls)];

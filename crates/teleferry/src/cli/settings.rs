@@ -182,11 +182,21 @@ fn generated(directory: &Path, absent: Absent) -> Result<Generated, Failure> {
     match (Generated::load(directory).map_err(|error| wrong("read", error))?, absent) {
         (Some(made), _) => Ok(made),
         (None, Absent::Make) => Generated::make(directory).map_err(|error| wrong("written", error)),
-        (None, Absent::Refuse) => Err(Failure::Usage(format!(
-            "there are no settings: name a file with --config, or let `teleferry run` make up a secret (it would be kept in {})",
-            directory.display()
-        ))),
+        (None, Absent::Refuse) => Err(Failure::Usage(no_settings(directory))),
     }
+}
+
+/// Where the service has its settings.
+const SERVICE: &str = "/etc/teleferry/teleferry.toml";
+
+fn no_settings(directory: &Path) -> String {
+    if Path::new(SERVICE).exists() {
+        return format!("which settings? name a file with --config; the service's are in {SERVICE}");
+    }
+    format!(
+        "there are no settings: name a file with --config, or let `teleferry run` make up a secret (it would be kept in {})",
+        directory.display()
+    )
 }
 
 /// Port 443 of every address when this process may open it, else port 8443; IPv4 alone on a machine without IPv6.

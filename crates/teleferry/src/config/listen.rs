@@ -227,8 +227,9 @@ fn read_secrets(
 }
 
 fn read_secret_file(path: &Path) -> Result<SecretKey, Wrong> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Wrong::new(format!("names {}, which cannot be read: {error}", path.display())))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Wrong::new(format!("names {}, which cannot be read: {error}", path.display())).not_allowed(&error)
+    })?;
     value::secret_key(text.trim()).map_err(|wrong| Wrong {
         message: format!("names {}, whose content {}", path.display(), wrong.message),
         help: wrong.help,

@@ -41,7 +41,7 @@ pub use snapshot::{
     ListenAddress, Listener, Log, LogFormat, Mode, NamedSecret, Protocol, Protocols, ProxyProtocol, Relay,
     Replay, Server, Snapshot, SniSecrets, Telegram,
 };
-pub use value::{Wrong, ad_tag, domain, listen_address, mode, protocol, secret_key};
+pub use value::{MAY_READ, Wrong, ad_tag, domain, listen_address, mode, protocol, secret_key};
 
 use table::Table;
 

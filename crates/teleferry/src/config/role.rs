@@ -138,11 +138,10 @@ impl Role {
             Self::Back(back) => back.token_file.as_ref(),
         };
         let open = [tls.key.as_ref(), token_file].into_iter().flatten();
-        warnings.extend(
-            open.filter(|path| identity::may_be_read_by_others(path)).map(|path| {
-                format!("others on this machine may read {}: chmod 600 the file", path.display())
-            }),
-        );
+        warnings
+            .extend(open.filter(|path| identity::may_be_read_by_others(path)).map(|path| {
+                format!("others on this machine may read {}: chmod o= the file", path.display())
+            }));
         warnings
     }
 }
@@ -296,8 +295,13 @@ impl Reader<'_> {
     ) -> Given<(PathBuf, T)> {
         table.text(key, self.problems, |path| {
             let path = self.directory.join(value::path(path)?);
-            let content = read(&path)
-                .map_err(|error| Wrong::new(format!("names {}, which {error}", path.display())))?;
+            let content = read(&path).map_err(|error| {
+                let wrong = Wrong::new(format!("names {}, which {error}", path.display()));
+                match &error {
+                    FileError::Read(error) => wrong.not_allowed(error),
+                    _ => wrong,
+                }
+            })?;
             Ok((path, content))
         })
     }

@@ -33,7 +33,16 @@ impl Wrong {
         self.help = Some(help.into());
         self
     }
+
+    /// What to do about a file that this process may not read.
+    pub(super) fn not_allowed(self, error: &std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::PermissionDenied { self.help(MAY_READ) } else { self }
+    }
 }
+
+/// What to do about a file that the process may not read.
+pub const MAY_READ: &str =
+    "the user that the proxy runs as has to be able to read it: chgrp teleferry FILE; chmod 640 FILE";
 
 impl std::fmt::Display for Wrong {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

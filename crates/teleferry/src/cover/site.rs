@@ -262,7 +262,12 @@ impl Places {
                 match dial(&addresses, self.connect_timeout).await {
                     Ok((stream, _)) => Stream::Tcp(stream),
                     Err(error) => {
-                        let none = || io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+                        let none = || {
+                            io::Error::new(
+                                io::ErrorKind::NotFound,
+                                "its name has no address but this server's own",
+                            )
+                        };
                         return Err(error.last.unwrap_or_else(none));
                     }
                 }

@@ -32,9 +32,15 @@ pub(super) async fn examine(subject: &Subject<'_>) -> Vec<Finding> {
         Err(verdict) => return vec![of(&verdict)],
     };
     let looks = audit.names().iter().map(|name| async {
-        let (mut findings, certificate) = tokio::join!(answer(&audit, name), certificate(&audit, name));
-        findings.push(certificate);
-        findings
+        let (answer, certificate) = tokio::join!(answer(&audit, name), certificate(&audit, name));
+        match answer {
+            Ok(mut findings) => {
+                findings.push(certificate);
+                findings
+            }
+            // Its certificate cannot be asked for either.
+            Err(verdict) => vec![of(&verdict)],
+        }
     });
     let mut findings: Vec<Finding> = join_all(looks).await.into_iter().flatten().collect();
     if is_outside(snapshot) {
@@ -58,15 +64,16 @@ fn is_outside(snapshot: &Snapshot) -> bool {
 fn of(verdict: &Verdict) -> Finding {
     match verdict.advice() {
         None => Finding::fine(COVER, verdict.to_string()),
+        // Clients work, and most web servers are like this.
+        Some(advice) if matches!(verdict, Verdict::Several(_)) => {
+            Finding::advice(COVER, verdict.to_string(), verdict.meaning(), advice)
+        }
         Some(advice) => Finding::wrong(COVER, verdict.to_string(), verdict.meaning(), advice),
     }
 }
 
-async fn answer(audit: &Audit, name: &HostName) -> Vec<Finding> {
-    let seen = match audit.ask(name).await {
-        Ok(seen) => seen,
-        Err(verdict) => return vec![of(&verdict)],
-    };
+async fn answer(audit: &Audit, name: &HostName) -> Result<Vec<Finding>, Verdict> {
+    let seen = audit.ask(name).await?;
     let mut findings = Vec::new();
     findings.push(match Profile::of(std::slice::from_ref(&seen)).as_ref().map(Verdict::of) {
         None | Some(Verdict::Like) => Finding::fine(
@@ -78,14 +85,14 @@ async fn answer(audit: &Audit, name: &HostName) -> Vec<Finding> {
     findings.push(if seen.group == Group::Hybrid {
         Finding::fine(COVER, format!("{name}: it takes the post-quantum key exchange that apps offer"))
     } else {
-        Finding::wrong(
+        Finding::advice(
             COVER,
             format!("{name}: it does not take the post-quantum key exchange (X25519MLKEM768)"),
             "clients' answers do without it too, and some networks look at servers without it",
             "use a web server with a TLS library of 2025 or later",
         )
     });
-    findings
+    Ok(findings)
 }
 
 async fn certificate(audit: &Audit, name: &HostName) -> Finding {

@@ -37,16 +37,29 @@ fn max_open_files(limits: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// A limit that carries fewer connections than this is met soon: an app has several.
+const FEW: usize = 2000;
+
 /// Whether the descriptor limit carries what is configured.
 fn descriptors(snapshot: &Snapshot, limit: Option<u64>) -> Finding {
     let wanted = snapshot.server.max_connections;
     match limit.map(|limit| carried_by(snapshot, limit)) {
-        Some(carried) if carried < wanted => Finding::wrong(
-            "descriptors",
-            format!("the descriptor limit carries {carried} connections, server.max_connections is {wanted}"),
-            "further clients wait until others leave",
-            &format!("raise LimitNOFILE or ulimit -n to {}", descriptors_for(snapshot)),
-        ),
+        Some(carried) if carried < wanted => {
+            let found = format!(
+                "the descriptor limit carries {carried} connections, server.max_connections is {wanted}"
+            );
+            let meaning = "further clients wait until others leave";
+            let advice = format!(
+                "raise LimitNOFILE or ulimit -n to {} (where the unit says so already, the machine's host sets a lower one), or set server.max_connections to {carried}",
+                descriptors_for(snapshot)
+            );
+            // The default is more than most proxies ever see.
+            if carried < FEW {
+                Finding::wrong("descriptors", found, meaning, &advice)
+            } else {
+                Finding::advice("descriptors", found, meaning, &advice)
+            }
+        }
         _ => Finding::fine("descriptors", format!("the limit carries {wanted} connections")),
     }
 }

@@ -13,6 +13,7 @@ mod machine;
 mod network;
 mod own_link;
 mod ports;
+mod readable;
 mod running;
 mod settings;
 mod telegram;
@@ -72,6 +73,7 @@ pub async fn examine(subject: &Subject<'_>) -> Report {
         |group: Group, findings: Vec<Finding>| findings.into_iter().map(move |f| f.in_group(group));
     let mut findings = Vec::new();
     findings.extend(in_group(Group::Settings, settings::examine(subject)));
+    findings.extend(in_group(Group::Settings, readable::examine(subject, unit.as_ref())));
     findings.extend(in_group(Group::Halves, certificates::examine(subject.snapshot)));
     findings.extend(process);
     findings.extend(in_group(Group::Machine, machine::examine(subject, &running, unit.as_ref())));

@@ -53,6 +53,12 @@ impl Unit {
         may("AmbientCapabilities") || self.is("User", "") || self.is("User", "root")
     }
 
+    /// The user that it runs as, when that is not root.
+    pub(super) fn user(&self) -> Option<&str> {
+        let user = self.properties.get("User").map(String::as_str);
+        user.filter(|user| !["", "root"].contains(user))
+    }
+
     fn is(&self, key: &str, value: &str) -> bool {
         self.properties.get(key).is_some_and(|is| is == value)
     }

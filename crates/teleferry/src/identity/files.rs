@@ -86,10 +86,10 @@ fn read_all<T: PemObject>(path: &Path, content: Content) -> Result<Vec<T>, FileE
     if all.is_empty() { Err(FileError::Nothing(content)) } else { Ok(all) }
 }
 
-/// Whether users other than its owner may read a file that holds a secret.
+/// Whether anybody on this machine may read a file that holds a secret, or change it. Its group is the service's.
 #[must_use]
 pub fn may_be_read_by_others(path: &Path) -> bool {
-    path.metadata().is_ok_and(|about| about.mode() & 0o077 != 0)
+    path.metadata().is_ok_and(|about| about.mode() & 0o007 != 0)
 }
 
 /// Room for a revocation list of a hundred thousand certificates, in bytes.
