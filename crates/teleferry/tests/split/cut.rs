@@ -1,11 +1,12 @@
 //! Front and backs in networks of their own, joined by cables that are cut, narrowed and slowed down.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use teleferry_sim::client::Protocol;
 use teleferry_sim::command::{Command, Send};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::network::{Cable, Network, TELEGRAM, alone};
 use super::stage::{Half, Mode, Stage, TLS, closed, front_settings, sessions, sum};
@@ -108,14 +109,11 @@ fn clients_go_on_elsewhere_when_a_cable_is_cut() {
                 sum(status, "moved") + closed(status).iter().map(|(_, n)| n).sum::<u64>() >= lost
             };
             world.front.until(is_noticed).await;
-            eprintln!("{mode:?}: the front noticed after {:?}", since.elapsed());
             world.backs[0].until(|status| sum(status, "sessions") == 0).await;
-            eprintln!("{mode:?}: the back noticed after {:?}", since.elapsed());
             assert!(since.elapsed() < NOTICED + Duration::from_millis(500), "{:?}", since.elapsed());
             let travels = finish(travels).await;
             let ended = travels.iter().filter(|came| came.ended).count() as u64;
             for came in &travels {
-                eprintln!("{mode:?}: {} came, {} missing, {}", came.numbers.len(), came.missing, came.ended);
                 assert_one_gap(came);
             }
             assert!(ended <= lost, "those of the other back have nothing to do with it");
@@ -138,16 +136,13 @@ fn the_only_back_is_cut_off() {
         let world = World::new(Mode::Middle, 1).await;
         let mut clients = world.front.clients(4).await;
         world.trunks[0].cut();
-        let since = Instant::now();
         for client in &mut clients {
             let ended = tokio::time::timeout(NOTICED, client.recv()).await;
             assert!(matches!(ended.expect("in time"), Ok(None) | Err(_)));
         }
-        eprintln!("the front noticed after {:?}", since.elapsed());
         let alone =
             |links: &[_]| links.iter().all(|link: &teleferry_sim::middle::LinkInfo| link.clients == 0);
-        soon(world.stage.telegram.middle().wait_for_links(|links| alone(&links))).await;
-        eprintln!("Telegram noticed after {:?}", since.elapsed());
+        soon(world.stage.telegram.middle().wait_for_links(|links| alone(links))).await;
         world.front.until(|status| closed(status) == [("telegram:link_lost".to_owned(), 4)]).await;
         // Nobody waits for ever for a back.
         let mut hopeless = world.front.client(Protocol::Padded).await;
@@ -167,9 +162,7 @@ fn a_narrow_cable_is_not_a_dead_one() {
             let clients = world.front.clients(6).await;
             world.trunks[0].narrow("512kbit", "200ms");
             let plan = Plan::new(10, 12_000, 10);
-            let since = Instant::now();
             all_came(&finish(plan.start(clients)).await, &plan);
-            eprintln!("{mode:?}: {:?}", since.elapsed());
             let status = world.front.status();
             assert_eq!(sum(&status, "moved"), 0);
             assert!(closed(&status).iter().all(|(reason, _)| reason == "client:closed"), "{status:#}");

@@ -22,6 +22,7 @@ pub(super) fn alone(test: &str, body: impl Future<Output = ()>) {
 }
 
 /// The same, and these are the names that hosts have there.
+#[expect(clippy::print_stderr, reason = "what was skipped, and what the test in there said, is told")]
 pub(super) fn alone_with_hosts(test: &str, hosts: &str, body: impl Future<Output = ()>) {
     if std::env::var_os(MARK).is_some() {
         ip(&["link", "set", "lo", "up"]);

@@ -420,7 +420,7 @@ impl RemoteLeg {
         // It does not go round and round between backs that do not take it.
         if !declined {
             self.picky = None;
-        } else if *self.picky.get_or_insert(clock::now() + MOVING_TIME) <= clock::now() {
+        } else if *self.picky.get_or_insert_with(|| clock::now() + MOVING_TIME) <= clock::now() {
             return Some(reason);
         }
         let alarm = self.shard.alarm();
