@@ -159,7 +159,7 @@ mod tests {
         let snapshot = snapshot("[server]\nworkers = 1\nmax_connections = 10000");
         assert_eq!(descriptors(&snapshot, Some(1024)).level, Level::Mend);
         assert_eq!(descriptors(&snapshot, Some(descriptors_for(&snapshot))).level, Level::Ok);
-        assert_eq!(descriptors(&snapshot, Some(descriptors_for(&snapshot) - 1)).level, Level::Mend);
+        assert_eq!(descriptors(&snapshot, Some(descriptors_for(&snapshot) - 1)).level, Level::Advice);
         assert_eq!(descriptors(&snapshot, None).level, Level::Ok);
     }
 

@@ -48,7 +48,8 @@ async fn a_back_that_serves_is_seen_to_reach_telegram() {
         assert_eq!(level, "ok", "{found}");
         for word in [
             &format!("{}: {} connected in ", back.address, back.address),
-            "its certificate for back.example.net, 127.0.0.1 is good for ",
+            "its certificate for back.example.net, 127.0.0.1, ",
+            " is good for ",
             "a round trip takes ",
             "it speaks version 1.0",
             "Telegram answers over it in ",
