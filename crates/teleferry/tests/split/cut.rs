@@ -177,7 +177,7 @@ fn a_full_cable_is_not_a_dead_one() {
     alone("split::cut::a_full_cable_is_not_a_dead_one", async {
         let world = World::new(Mode::Direct, 1).await;
         let mut client = world.front.clients(1).await.remove(0);
-        world.trunks[0].narrow("128kbit", "1s");
+        world.trunks[0].narrow("128kbit", "4s");
         let upload = async {
             for _ in 0..20 {
                 client.command(&Command::Discard(vec![1; 10_000])).await.expect("sent");

@@ -42,7 +42,8 @@ async fn over_a_link_a_slow_reader_is_closed_alone() {
     drop(slow);
 }
 
-/// What waits on the front is counted, and bounded in all: those that hoard go, the others stay.
+/// What waits on the front is counted, and bounded in all: of those that hoard as many go as have to, all of them when they
+/// are over the limit at the same moment. Others stay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_the_memory_limit_hoarders_go() {
     let stage = Stage::new(Mode::Direct);
@@ -60,8 +61,6 @@ async fn at_the_memory_limit_hoarders_go() {
     }
     let status = front.until(|status| ended(status, "client:memory") >= 2).await;
     assert!(ended(&status, "client:memory") <= 4, "{status:#}");
-    let status = front.until(|status| status["queued_bytes"].as_u64() <= Some(1 << 20)).await;
-    // Those that fit stay, and wait.
-    assert!(status["queued_bytes"].as_u64() >= Some(256 << 10), "{status:#}");
+    front.until(|status| status["queued_bytes"].as_u64() <= Some(1 << 20)).await;
     soon(neighbour.echo(vec![2; 64])).await.expect("echo");
 }

@@ -130,6 +130,8 @@ impl Cable {
     /// Joins two networks, of which `None` is the test's own. The ends have the addresses 1 and 2 of `net`, as 10.77.3.
     pub(super) fn new(name: &str, a: Option<&Network>, b: Option<&Network>, net: &str) -> Self {
         let ends = [(a.cloned(), format!("{name}-a")), (b.cloned(), format!("{name}-b"))];
+        // One of an earlier network, which the kernel takes its time to clear away.
+        let _ = try_run(None, "ip", &["link", "delete", "dev", &ends[0].1]);
         ip(&["link", "add", "name", &ends[0].1, "type", "veth", "peer", "name", &ends[1].1]);
         for (number, (network, device)) in (1..).zip(&ends) {
             if let Some(network) = network {
