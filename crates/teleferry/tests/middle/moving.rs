@@ -176,6 +176,8 @@ async fn a_link_that_stalls_is_replaced() {
 #[tokio::test]
 async fn the_time_for_the_first_answer_begins_anew_with_a_new_link() {
     const ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
+    /// How exact the moment is from which it is counted.
+    const TICK: Duration = Duration::from_millis(100);
     let stage = Stage::new();
     let mut snapshot = stage.settings();
     snapshot.telegram.answer_timeout = ANSWER_TIMEOUT;
@@ -197,7 +199,7 @@ async fn the_time_for_the_first_answer_begins_anew_with_a_new_link() {
     tokio::time::sleep_until(asked + ANSWER_TIMEOUT + ANSWER_TIMEOUT / 4).await;
     soon(asks_again.echo(vec![2; 64])).await.expect("another link answers");
     proxy.closed(&[("telegram:silent", 1)]).await;
-    assert!(lost.elapsed() >= ANSWER_TIMEOUT, "{:?}", lost.elapsed());
+    assert!(lost.elapsed() >= ANSWER_TIMEOUT - TICK, "{:?}", lost.elapsed());
     soon(asks_again.echo(vec![3; 64])).await.expect("it stays");
     stage.assert_no_violations();
 }
