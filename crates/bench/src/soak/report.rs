@@ -125,15 +125,16 @@ impl Report {
         self.looks.clear();
     }
 
-    /// Clients stayed while it was looked at, so the two halves are compared: of each twentieth the least memory, when least
-    /// waited for anybody, and of those of each half the median. Gives that of the second half.
+    /// Clients stayed while it was looked at, so the two halves are compared, each when least waited for anybody: in a short
+    /// run little else is steady. Gives the least memory of the second half.
     pub(super) fn compare_halves(&mut self) -> u64 {
         const PARTS: usize = 20;
         let looks = self.looks.chunks(self.looks.len().div_ceil(PARTS).max(1));
         self.least = looks.filter_map(|part| part.iter().min().copied()).collect();
         let (first, second) = self.least.split_at(self.least.len() / 2);
-        self.memory_warm = median(first);
-        median(second)
+        let least = |half: &[u64]| half.iter().min().copied().unwrap_or_default();
+        self.memory_warm = least(first);
+        least(second)
     }
 
     /// Everybody has left: it had so much memory before anybody came, and so much now.
@@ -197,13 +198,6 @@ impl Report {
             self.told.push(format!("after {} s: {what}", self.began.elapsed().as_secs()));
         }
     }
-}
-
-/// The one in the middle; 0 of none.
-fn median(values: &[u64]) -> u64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable();
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 /// The reason in a line of the log.
