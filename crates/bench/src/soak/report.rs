@@ -26,7 +26,7 @@ pub(super) struct Report {
     looks: Vec<u64>,
     /// Where those who stay are looked at: the least memory in each twentieth of the time.
     least: Vec<u64>,
-    /// The same: what the process had before anybody came, and what it has when all have left.
+    /// There too: what the process had before anybody came, and what it has when all have left.
     left: Option<(u64, u64)>,
     roles: BTreeMap<Role, Counts>,
     over_middle: Option<OverMiddle>,

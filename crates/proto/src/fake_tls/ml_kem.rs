@@ -2,7 +2,7 @@
 //!
 //! Nobody uses the shared secret: Telegram's apps offer keys whose private half they do not have. To everybody else a
 //! ciphertext is the compressed form of 1,024 numbers that nobody can tell from uniform ones modulo 3,329 (the assumption that ML-KEM itself
-//! stands on). So we draw such numbers: that costs a tenth of an encapsulation and looks the same. Random *bytes* do not: of the
+//! stands on). So we draw such numbers: that costs far less than an encapsulation and looks the same. Random *bytes* do not: of the
 //! 1,024 values that a compressed number of 10 bits takes, 257 stand for four numbers and the others for three, which two
 //! ciphertexts give away.
 

@@ -59,10 +59,10 @@ impl Look {
     pub const COMMON: Self = Self { cipher_suite: 0x1301, extensions: ExtensionOrder::KeyShareFirst };
 }
 
-/// The server's genuine half of the key exchange. It is made by the caller: this crate has no randomness.
+/// The server's half of the key exchange. It is made by the caller: this crate has no randomness.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyShare {
-    /// An ML-KEM-768 ciphertext for the client's key, and an X25519 public key.
+    /// An ML-KEM-768 [ciphertext](super::ml_kem::ciphertext), and an X25519 public key.
     Hybrid(Box<[u8; MLKEM_CIPHERTEXT_LEN]>, [u8; X25519_LEN]),
     /// An X25519 public key.
     X25519([u8; X25519_LEN]),

@@ -106,7 +106,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The part of a client's requests that does not change, written once.
+/// What stands before the messages of one client's requests: all but what depends on the message.
 #[derive(Debug, Clone)]
 pub struct RequestHead {
     head: Head,
