@@ -10,10 +10,9 @@ use tempfile::TempDir;
 use super::measure::{Effort, connect};
 use super::page::{Range, line, verdict};
 use super::results::{Metric, Results, Sessions};
-use super::subjects::{MIDDLE_DD, MIDDLE_EE, OverMiddle, listeners, route};
+use super::subjects::{MIDDLE_DD, MIDDLE_EE, OverMiddle, listeners, route, wait_for_connection};
 use super::tell;
 use crate::children::Proxy;
-use crate::clock;
 use crate::cpus::Division;
 use crate::failure::{Failure, Result};
 use crate::load::client::{Protocol, Route};
@@ -68,9 +67,8 @@ impl Pair {
             listeners()
         );
         let front = division.on_relay_side(|| Proxy::start(program, &front))?;
-        let pair = Self { front, back, _certificates: certificates };
-        pair.back.wait_for(&pair.front, address)?;
-        Ok(pair)
+        wait_for_connection(&front, "back", address)?;
+        Ok(Self { front, back, _certificates: certificates })
     }
 
     /// Both halves.
@@ -118,23 +116,6 @@ fn certify(program: &Path, arguments: &[&str], directory: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Failure::new(format!("certs {arguments:?}: {}", String::from_utf8_lossy(&output.stderr))))
-}
-
-impl OverMiddle {
-    /// Waits until a front has a connection to the back at this address.
-    fn wait_for(&self, front: &Proxy, address: SocketAddrV4) -> Result<()> {
-        let started = clock::now();
-        while connections_to(address)? == 0 {
-            if started.elapsed() > Self::PATIENCE {
-                let (front, back) = (front.log()?, self.proxy.log()?);
-                return Err(Failure::new(format!(
-                    "the front has no connection to the back; it said:\n{front}\nand the back:\n{back}"
-                )));
-            }
-            std::thread::sleep(Self::LOOK);
-        }
-        Ok(())
-    }
 }
 
 /// What both halves take, beside a proxy that is whole.

@@ -119,10 +119,6 @@ pub(crate) struct OverMiddle {
 }
 
 impl OverMiddle {
-    /// How long anything may take to be connected, and how often we look.
-    pub(super) const PATIENCE: Duration = Duration::from_secs(15);
-    pub(super) const LOOK: Duration = Duration::from_millis(10);
-
     /// Starts both, and waits until the proxy has learned where the middle proxy is and connects.
     pub(crate) fn start(program: &Path, division: &Division) -> Result<Self> {
         Self::start_with(program, division, &listeners())
@@ -135,16 +131,7 @@ impl OverMiddle {
             return Err(Failure::new("the middle proxy does not say where it is"));
         };
         let proxy = division.on_relay_side(|| Proxy::start(program, &over_middle(configuration, web)))?;
-        let started = clock::now();
-        while connections_to(middle)? == 0 {
-            if started.elapsed() > Self::PATIENCE {
-                let log = proxy.log()?;
-                return Err(Failure::new(format!(
-                    "the proxy has no link to the middle proxy; it said:\n{log}"
-                )));
-            }
-            std::thread::sleep(Self::LOOK);
-        }
+        wait_for_connection(&proxy, "middle proxy", middle)?;
         Ok(Self { middle, _helper: helper, proxy })
     }
 
@@ -156,6 +143,21 @@ impl OverMiddle {
     pub(crate) fn route(&self, listener: &str, protocol: Protocol) -> Result<Route> {
         Ok(Route { middle: true, ..route(self.proxy.address(listener)?, protocol) })
     }
+}
+
+/// Waits until a proxy has a connection to what is at this address.
+pub(super) fn wait_for_connection(proxy: &Proxy, to: &str, address: SocketAddrV4) -> Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(15);
+    const LOOK: Duration = Duration::from_millis(10);
+    let started = clock::now();
+    while connections_to(address)? == 0 {
+        if started.elapsed() > PATIENCE {
+            let log = proxy.log()?;
+            return Err(Failure::new(format!("the proxy has no connection to the {to}; it said:\n{log}")));
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
 }
 
 /// A data centre in a process of its own, on the load's side.

@@ -53,6 +53,14 @@ impl World {
         world
     }
 
+    /// Clients stayed where they were until they left by themselves, and nothing was wrong.
+    fn nobody_had_to_go(&self, mode: Mode) {
+        let status = self.front.status();
+        assert_eq!(sum(&status, "moved"), 0);
+        assert!(closed(&status).iter().all(|(reason, _)| reason == "client:closed"), "{status:#}");
+        self.is_proper(mode);
+    }
+
     /// Nothing that Telegram's side knows of was wrong.
     fn is_proper(&self, mode: Mode) {
         if mode == Mode::Middle {
@@ -81,10 +89,7 @@ fn a_short_cut_heals() {
                 world.trunks[0].mend();
             }
             all_came(&finish(travels).await, &plan);
-            let status = world.front.status();
-            assert_eq!(sum(&status, "moved"), 0);
-            assert!(closed(&status).iter().all(|(reason, _)| reason == "client:closed"), "{status:#}");
-            world.is_proper(mode);
+            world.nobody_had_to_go(mode);
         }
     });
 }
@@ -163,10 +168,7 @@ fn a_narrow_cable_is_not_a_dead_one() {
             world.trunks[0].narrow("512kbit", "200ms");
             let plan = Plan::new(10, 12_000, 10);
             all_came(&finish(plan.start(clients)).await, &plan);
-            let status = world.front.status();
-            assert_eq!(sum(&status, "moved"), 0);
-            assert!(closed(&status).iter().all(|(reason, _)| reason == "client:closed"), "{status:#}");
-            world.is_proper(mode);
+            world.nobody_had_to_go(mode);
         }
     });
 }
