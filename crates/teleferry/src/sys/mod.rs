@@ -2,9 +2,11 @@
 #![allow(unsafe_code, reason = "this is the room that may")]
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::os::fd::{BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::ioctl::{Getter, Opcode, ioctl};
 use rustix::mm::{Advice, madvise};
@@ -61,6 +63,40 @@ pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
     // SAFETY: for this request the kernel writes one C `int`.
     let bytes = unsafe { ioctl(socket, Getter::<SIOCOUTQ, i32>::new()) };
     bytes.ok().and_then(|bytes| u64::try_from(bytes).ok())
+}
+
+/// What the system knows of the way that a TCP connection takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// Segments that the other end's system has, also those behind a lost one. After the last number comes zero.
+    pub(crate) delivered: u32,
+    /// Segments that came here behind a lost one. After the last number comes zero.
+    pub(crate) early: u32,
+    /// For how long silence is nothing unusual: the time to there and back, and four times what it varies by (RFC 6298).
+    pub(crate) round_trip: Duration,
+}
+
+/// Asks for the way that a TCP connection takes; `None` where the system does not tell, and for other sockets. Linux before
+/// 5.4 counts no segments.
+pub(crate) fn way(socket: BorrowedFd<'_>) -> Option<Way> {
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut len = size_of::<libc::tcp_info>().try_into().ok()?;
+    let place = info.as_mut_ptr().cast();
+    // SAFETY: the kernel writes at most `len` bytes there, which is what `info` has, and only during the call.
+    let done = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, place, &raw mut len)
+    };
+    if done != 0 {
+        return None;
+    }
+    // SAFETY: it is made of integers alone, and all of it is zero or what the kernel wrote.
+    let info = unsafe { info.assume_init() };
+    let micros = u64::from(info.tcpi_rtt) + 4 * u64::from(info.tcpi_rttvar);
+    Some(Way {
+        delivered: info.tcpi_delivered,
+        early: info.tcpi_rcv_ooopack,
+        round_trip: Duration::from_micros(micros),
+    })
 }
 
 /// Gives memory that was freed back to the system. glibc keeps it otherwise when anything that is still in use stands
@@ -134,6 +170,11 @@ fn own(fd: RawFd) -> OwnedFd {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd as _;
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     #[test]
@@ -158,5 +199,23 @@ mod tests {
         static MOVED: [&str; 2] = ["constants that the linker", "moved"];
         forget_files().expect("the system tells");
         assert_eq!(MOVED.join(" "), "constants that the linker moved");
+    }
+
+    #[test]
+    fn the_way_of_a_connection_is_seen() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let mut near = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let (mut far, _) = listener.accept().expect("accepted");
+        let before = way(near.as_fd()).expect("TCP");
+        near.write_all(&[1; 100]).expect("written");
+        far.read_exact(&mut [0; 100]).expect("read");
+        // What comes back acknowledges it.
+        far.write_all(&[1]).expect("written");
+        near.read_exact(&mut [0]).expect("read");
+        let after = way(near.as_fd()).expect("TCP");
+        assert_eq!((after.delivered, after.early), (before.delivered + 1, 0));
+        assert!(after.round_trip > Duration::ZERO);
+        let (other, _) = UnixStream::pair().expect("a pair");
+        assert_eq!(way(other.as_fd()), None);
     }
 }

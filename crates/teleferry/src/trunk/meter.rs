@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock;
 use crate::observe::TrunkCounters;
-use crate::sys;
+use crate::sys::{self, Way};
 
 /// Bytes that are read at once where there are many. TLS asks for 4 KiB, a quarter of a record.
 const AHEAD: usize = 128 << 10;
@@ -86,6 +86,11 @@ impl Meter {
     pub(crate) fn acknowledged(&self) -> Option<u64> {
         let unacknowledged = sys::unacknowledged(self.socket.borrow().as_ref()?.as_fd())?;
         Some(self.written.get().saturating_sub(unacknowledged))
+    }
+
+    /// What the system knows of the way to the other end; `None` where it does not tell.
+    pub(crate) fn way(&self) -> Option<Way> {
+        sys::way(self.socket.borrow().as_ref()?.as_fd())
     }
 
     /// When something last came.

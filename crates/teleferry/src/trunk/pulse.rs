@@ -9,11 +9,15 @@ use h2::{Ping, PingPong};
 use super::Meter;
 use crate::clock;
 use crate::shard::{Alarm, Expiry};
+use crate::sys::Way;
 
 /// How long after an answer the next ping follows.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long an answer may take, unless something else comes meanwhile. With the pause it is less than the five seconds in which a dead end has to be noticed.
+/// How long an answer may take, unless something else comes meanwhile. With the pause it is less than the five seconds in
+/// which a dead end has to be noticed.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The same, where the way is known to take that long: nobody can tell sooner there whether the other end is dead.
+const MOST_PATIENCE: Duration = Duration::from_secs(12);
 /// How often it is looked meanwhile whether the ping still makes its way to the other end.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -38,7 +42,9 @@ struct UnderWay {
     end: Option<u64>,
     /// Up to where the other end's system has what was written.
     acknowledged: u64,
-    /// When that was last seen to grow.
+    /// The way there and back, as it was last seen.
+    way: Way,
+    /// When something was last seen to move.
     moved: Instant,
 }
 
@@ -106,8 +112,14 @@ impl UnderWay {
     /// One that is sent now.
     fn new(meter: &Meter) -> Self {
         let now = clock::now();
-        let acknowledged = meter.acknowledged().unwrap_or(0);
-        Self { since: now, fresh: true, end: None, acknowledged, moved: now }
+        Self {
+            since: now,
+            fresh: true,
+            end: None,
+            acknowledged: meter.acknowledged().unwrap_or_default(),
+            way: meter.way().unwrap_or_default(),
+            moved: now,
+        }
     }
 
     /// Notes when it has gone to the socket.
@@ -122,15 +134,20 @@ impl UnderWay {
         let now = clock::now();
         // Over a narrow way it may take long to get there behind much else. Only until it is there: what is written later
         // is acknowledged by a system whose program stands still, too.
-        if let Some(acknowledged) = meter.acknowledged() {
-            let before = std::mem::replace(&mut self.acknowledged, acknowledged);
-            if acknowledged > before && !self.is_there() {
-                self.moved = now;
-            }
+        let way = meter.way().unwrap_or(self.way);
+        let acknowledged = meter.acknowledged().unwrap_or(self.acknowledged);
+        let goes = acknowledged > self.acknowledged || way.delivered != self.way.delivered;
+        // Where something was lost, nothing is heard until it has come again, which is as long behind all the rest.
+        let comes = way.early != self.way.early;
+        (self.acknowledged, self.way) = (acknowledged, way);
+        if comes || (goes && !self.is_there()) {
+            self.moved = now;
         }
         // The answer may be behind much else as well.
         let silent = now.saturating_duration_since(self.moved.max(meter.heard()));
-        PATIENCE.checked_sub(silent).filter(|rest| !rest.is_zero())
+        // What got lost is said again after this time, and takes it once more.
+        let patience = PATIENCE.max(way.round_trip.saturating_mul(2).min(MOST_PATIENCE));
+        patience.checked_sub(silent).filter(|rest| !rest.is_zero())
     }
 
     /// The other end's system has it.
