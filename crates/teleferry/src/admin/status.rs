@@ -104,6 +104,8 @@ pub struct Peer {
     pub moved: u64,
     /// Sessions that it would not take, or that were not taken from it.
     pub refused: u64,
+    /// The same by why.
+    pub refusals: BTreeMap<String, u64>,
     /// How often a session there changed its link to Telegram.
     pub migrated: u64,
     /// How long it last took to answer, in microseconds; 0 when that is not known.
@@ -290,7 +292,8 @@ impl Peer {
             sessions: counts.sessions,
             calls: counts.calls,
             moved: counts.moved,
-            refused: counts.refused,
+            refused: counts.refused.total(),
+            refusals: counts.refused.iter().map(|(why, n)| (why.name().to_owned(), n)).collect(),
             migrated: counts.migrated,
             round_trip_micros: u64::try_from(counts.round_trip.as_micros()).unwrap_or(u64::MAX),
             received_bytes: counts.received,

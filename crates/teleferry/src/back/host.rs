@@ -22,11 +22,11 @@ use crate::clock;
 use crate::identity::{self, Cause, Refusal};
 use crate::listen::Place;
 use crate::net::{Peer, Stream};
-use crate::observe::{Masked, TrunkCounters, TrunkFailure};
+use crate::observe::{CallRefusal, Masked, TrunkCounters, TrunkFailure};
 use crate::shard::{Alive, Expiry, Listener, Shard};
 use crate::trunk::{
     CALL_WINDOW, CONTENT_TYPE, MAX_CALLS, MAX_FRAME, Meter, Metered, Outgoing, Parcel, Pulse, REMEMBERED,
-    TLS_BUFFER, TRUNK_WINDOW,
+    Status, TLS_BUFFER, TRUNK_WINDOW,
 };
 
 /// How long TLS may take, and then HTTP/2.
@@ -180,7 +180,7 @@ impl Host {
     ) {
         if !is_call(&request) || !(self.is_known || self.back.knows(request.headers())) {
             if is_call(&request) {
-                self.counters.refused.add(1);
+                self.counters.refused.add(CallRefusal::Stranger);
             }
             if let Ok(mut stream) = respond.send_response(site::answer(), request.method() == Method::HEAD)
                 && request.method() != Method::HEAD
@@ -195,6 +195,12 @@ impl Host {
         let Ok(stream) = respond.send_response(response, false) else { return };
         let out = Outgoing::new(stream, self.pads(), self.shard.shared.memory.part());
         spawn_local(session::serve(Rc::clone(self), request.into_body(), out, own));
+    }
+
+    /// Does not take a call, and says why.
+    pub(super) fn refuse(&self, out: &mut Outgoing, status: Status, sentence: Option<&str>) {
+        self.counters.refused.add(status.refusal());
+        out.end_with(status.trailers(sentence));
     }
 
     /// Whether random bytes hide how long messages are.

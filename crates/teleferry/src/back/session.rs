@@ -81,21 +81,16 @@ pub(super) async fn serve(host: Rc<Host>, body: RecvStream, mut out: Outgoing, o
     let open = match alarm.within(first_words(&mut incoming)).await {
         Ok(Ok(open)) => open,
         Ok(Err(error)) => {
-            host.counters.refused.add(1);
             debug!("a call cannot be understood: {error}");
-            return out.end_with(Status::from(error).trailers(Some(&error.to_string())));
+            return host.refuse(&mut out, Status::from(error), Some(&error.to_string()));
         }
-        Err(expiry) => {
-            host.counters.refused.add(1);
-            let status =
-                if expiry == Expiry::Drained { Status::Unavailable } else { Status::DeadlineExceeded };
-            return out.end_with(status.trailers(None));
-        }
+        Err(Expiry::Drained) => return host.refuse(&mut out, Status::Unavailable, None),
+        Err(Expiry::Deadline) => return host.refuse(&mut out, Status::DeadlineExceeded, None),
     };
     drop(alarm);
     let Some(place) = Place::try_take(host.listener.ceiling(), host.shard.ceiling()) else {
-        host.counters.refused.add(1);
-        return out.end_with(Status::Unavailable.trailers(Some("this back has as many sessions as it may")));
+        let sentence = "this back has as many sessions as it may";
+        return host.refuse(&mut out, Status::Unavailable, Some(sentence));
     };
     host.counters.calls.add(1);
     let peer = open.client.map_or(Peer::Local, Peer::Inet);

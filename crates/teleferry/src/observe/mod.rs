@@ -23,4 +23,6 @@ pub(crate) use redact::Masked;
 pub use reloads::{ReloadCounts, Reloads};
 pub use shards::{DcCounters, LinkGauge, ShardCounters, Stage};
 pub(crate) use throttle::Throttle;
-pub use trunks::{TrunkCounters, TrunkCounts, TrunkFailure, TrunkTable};
+pub use trunks::{
+    CallRefusal, CallRefusalCounts, CallRefusals, TrunkCounters, TrunkCounts, TrunkFailure, TrunkTable,
+};

@@ -70,6 +70,79 @@ impl TrunkFailure {
     }
 }
 
+/// Why a session was not taken over a connection that there was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallRefusal {
+    /// Whoever asked has shown neither certificate nor token.
+    Stranger,
+    /// The other side speaks another version.
+    Version,
+    /// The back has as many as it may, or stops.
+    Unavailable,
+    /// What was said cannot be understood.
+    Garbled,
+    /// Nothing was said in time.
+    Silent,
+    /// The connection ended before.
+    Lost,
+    /// Something else.
+    Other,
+}
+
+impl CallRefusal {
+    const ALL: [Self; 7] = [
+        Self::Stranger,
+        Self::Version,
+        Self::Unavailable,
+        Self::Garbled,
+        Self::Silent,
+        Self::Lost,
+        Self::Other,
+    ];
+
+    /// A word of a closed list.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stranger => "stranger",
+            Self::Version => "version",
+            Self::Unavailable => "unavailable",
+            Self::Garbled => "garbled",
+            Self::Silent => "silent",
+            Self::Lost => "lost",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Sessions that were not taken, counted by why.
+#[derive(Debug, Default)]
+pub struct CallRefusals([Counter; CallRefusal::ALL.len()]);
+
+impl CallRefusals {
+    /// Counts one.
+    pub fn add(&self, why: CallRefusal) {
+        self.0[why as usize].add(1);
+    }
+}
+
+/// The same, summed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallRefusalCounts([u64; CallRefusal::ALL.len()]);
+
+impl CallRefusalCounts {
+    /// How many there were for any reason.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Those that there were, with their number.
+    pub fn iter(&self) -> impl Iterator<Item = (CallRefusal, u64)> + '_ {
+        CallRefusal::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
+    }
+}
+
 /// Failures, counted by their kind.
 #[derive(Debug, Default)]
 pub struct Failures([Counter; TrunkFailure::KINDS]);
@@ -116,8 +189,8 @@ pub struct TrunkCounters {
     pub ended: Counter,
     /// Of those: because they moved elsewhere.
     pub moved: Counter,
-    /// Calls that the other side would not take.
-    pub refused: Counter,
+    /// Calls that the other side would not take, or that were not taken from it.
+    pub refused: CallRefusals,
     /// Sessions whose link to Telegram went away under them and that were moved to another.
     pub migrated: Counter,
     /// Bytes that came through the sockets, as they are on the wire.
@@ -145,8 +218,8 @@ pub struct TrunkCounts {
     pub calls: u64,
     /// Sessions that moved elsewhere.
     pub moved: u64,
-    /// Calls that the other side would not take.
-    pub refused: u64,
+    /// Calls that the other side would not take, or that were not taken from it.
+    pub refused: CallRefusalCounts,
     /// Sessions that changed their link to Telegram.
     pub migrated: u64,
     /// Bytes that came.
@@ -179,7 +252,6 @@ impl TrunkCounts {
             (&mut self.opened, &shard.opened),
             (&mut self.calls, &shard.calls),
             (&mut self.moved, &shard.moved),
-            (&mut self.refused, &shard.refused),
             (&mut self.migrated, &shard.migrated),
             (&mut self.received, &shard.received),
             (&mut self.sent, &shard.sent),
@@ -187,6 +259,9 @@ impl TrunkCounts {
             *sum += counter.get();
         }
         for (sum, counter) in self.failed.0.iter_mut().zip(&shard.failed.0) {
+            *sum += counter.get();
+        }
+        for (sum, counter) in self.refused.0.iter_mut().zip(&shard.refused.0) {
             *sum += counter.get();
         }
         self.open += shard.opened.get().saturating_sub(shard.closed.get());
@@ -235,6 +310,19 @@ mod tests {
         assert_eq!(failed.total(), expected.iter().map(|(_, times)| times).sum::<u64>());
         let labels: std::collections::BTreeSet<_> = TrunkFailure::all().map(TrunkFailure::labels).collect();
         assert_eq!(labels.len(), TrunkFailure::KINDS);
+    }
+
+    #[test]
+    fn refusals_are_counted_by_why() {
+        let table = TrunkTable::default();
+        for (times, why) in CallRefusal::ALL.into_iter().enumerate() {
+            (0..=times).for_each(|_| table.of("a").refused.add(why));
+        }
+        let mut sums = BTreeMap::new();
+        table.add_to(&mut sums);
+        let expected: Vec<_> = CallRefusal::ALL.into_iter().zip(1..).collect();
+        assert_eq!(sums["a"].refused.iter().collect::<Vec<_>>(), expected);
+        assert_eq!(sums["a"].refused.total(), 28);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use http::HeaderMap;
 use teleferry_proto::call::{CallError, Piece, Reader};
 
 use super::Status;
+use crate::observe::CallRefusal;
 
 /// The receiving end of a call.
 pub(crate) struct Incoming {
@@ -48,6 +49,15 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
+    /// What a call that ends so before it was taken is counted as.
+    pub(crate) fn refusal(&self) -> CallRefusal {
+        match self {
+            Self::Said(Some(status), _) => status.refusal(),
+            Self::Garbled(error) => Status::from(*error).refusal(),
+            Self::Said(None, _) | Self::Reset(_) | Self::Lost { .. } => CallRefusal::Lost,
+        }
+    }
+
     /// The end of which h2 tells.
     pub(crate) fn of(error: &h2::Error) -> Self {
         match error.reason() {

@@ -111,13 +111,10 @@ impl Outgoing {
         self.stream.send_reset(reason);
     }
 
-    /// Ready once the other side has broken the call off, with its reason.
-    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
-        match self.stream.poll_reset(cx) {
-            Poll::Ready(Ok(reason)) => Poll::Ready(reason),
-            // Whoever reads is told how the connection ended.
-            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
-        }
+    /// Ready once nothing can be sent any more: the other side has broken the call off, for the reason given, or the
+    /// connection is gone.
+    pub(crate) fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Option<Reason>> {
+        self.stream.poll_reset(cx).map(Result::ok)
     }
 
     /// Bytes that h2 has not taken.

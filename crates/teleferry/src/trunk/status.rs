@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue};
 use teleferry_proto::call::CallError;
 
-use crate::observe::{CloseReason, Kind, Side};
+use crate::observe::{CallRefusal, CloseReason, Kind, Side};
 
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
@@ -90,6 +90,18 @@ impl Status {
     /// Whether another back may well take what this one would not.
     pub(crate) const fn is_of_this_back(self) -> bool {
         matches!(self, Self::Unavailable | Self::FailedPrecondition | Self::PermissionDenied)
+    }
+
+    /// What a call that ends so before it was taken is counted as.
+    pub(crate) const fn refusal(self) -> CallRefusal {
+        match self {
+            Self::PermissionDenied => CallRefusal::Stranger,
+            Self::FailedPrecondition => CallRefusal::Version,
+            Self::Unavailable => CallRefusal::Unavailable,
+            Self::InvalidArgument => CallRefusal::Garbled,
+            Self::DeadlineExceeded => CallRefusal::Silent,
+            _ => CallRefusal::Other,
+        }
     }
 
     /// The status that stands in headers or trailers.

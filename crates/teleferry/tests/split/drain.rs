@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use teleferry_sim::client::Protocol;
 
-use super::stage::{Mode, Stage, closed, sum};
+use super::stage::{Half, Mode, Stage, closed, sum};
 use crate::common::soon;
+use crate::support::Place;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_of_a_back_that_stops_go_to_another() {
@@ -81,3 +82,27 @@ async fn a_rolling_restart_closes_nobody() {
 /// Clients at work, and how often each says something.
 const SESSIONS: usize = 1000;
 const PACE: Duration = Duration::from_millis(200);
+
+/// A session for which its only back has no room asks now and then whether there is some, and then no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_finds_no_room_does_not_go_round_and_round() {
+    let stage = Stage::new(Mode::Direct);
+    let place = Place::new();
+    let settings = stage.back_settings(&place, "127.0.0.1:0", "");
+    // Two connections of the front, and one session.
+    let settings = settings.replace("[server]\n", "[server]\nmax_connections = 3\n");
+    let back = Half::start(place, &settings);
+    let front = stage.front(&[&back]);
+    front.connected(2).await;
+    let mut first = front.client(Protocol::Padded).await;
+    soon(first.echo(vec![1; 64])).await.expect("echo");
+    let mut late = front.client(Protocol::Padded).await;
+    soon(late.echo(vec![1; 64])).await.expect_err("there is no room");
+    let status = front.until(|status| !closed(status).is_empty()).await;
+    assert_eq!(closed(&status), [("telegram:link_lost".to_owned(), 1)]);
+    assert!((2..=8).contains(&sum(&status, "refused")), "{status:#}");
+    // With room again there is some for whoever comes.
+    drop(first);
+    back.until(|status| sum(status, "sessions") == 0).await;
+    front.clients(1).await;
+}

@@ -64,3 +64,25 @@ async fn at_the_memory_limit_hoarders_go() {
     front.until(|status| status["queued_bytes"].as_u64() <= Some(1 << 20)).await;
     soon(neighbour.echo(vec![2; 64])).await.expect("echo");
 }
+
+/// Whoever does not read would not notice that its back is lost: when there is no other, it is closed, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_reader_goes_with_its_only_back() {
+    let stage = Stage::new(Mode::Direct);
+    let back = stage.back();
+    let front = stage.front(&[&back]);
+    let slow = greedy(&front).await;
+    // It stands: as much has come for it as may, and it takes nothing.
+    let (mut before, mut times) = (0, 0);
+    front
+        .until(|status| {
+            let now = status["queued_bytes"].as_u64().unwrap_or(0);
+            times = if now == before && now > 256 << 10 { times + 1 } else { 0 };
+            before = now;
+            times == 20
+        })
+        .await;
+    back.kill();
+    front.until(|status| closed(status) == [("telegram:link_lost".to_owned(), 1)]).await;
+    drop(slow);
+}

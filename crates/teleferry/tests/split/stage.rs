@@ -318,7 +318,7 @@ impl Half {
     }
 
     /// Waits until its status fulfils a condition, and gives it.
-    pub(super) async fn until(&self, condition: impl Fn(&Value) -> bool) -> Value {
+    pub(super) async fn until(&self, mut condition: impl FnMut(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         let asked = async {
             loop {

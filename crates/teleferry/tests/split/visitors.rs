@@ -109,4 +109,10 @@ async fn a_token_will_do() {
     let mut client = unknown.client(Protocol::FakeTls).await;
     soon(client.echo(vec![1; 64])).await.expect_err("nobody's front");
     back.until(|status| sum(status, "refused") == 1).await;
+    let said = unknown.until(|status| sum(status, "refused") > 0).await;
+    for status in [back.status(), said] {
+        let refusals = status["peers"].as_array().expect("peers").iter().map(|peer| &peer["refusals"]);
+        let causes: Vec<_> = refusals.filter_map(|all| all.as_object()).flat_map(|all| all.keys()).collect();
+        assert_eq!(causes, ["stranger"], "{status:#}");
+    }
 }

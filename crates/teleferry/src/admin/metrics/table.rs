@@ -258,9 +258,9 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "teleferry_trunk_sessions_refused",
         kind: Counter,
-        labels: &["peer"],
-        meaning: "Sessions that a back would not take",
-        read: |reading| trunks(reading, |counts| counts.refused),
+        labels: &["peer", "cause"],
+        meaning: "Sessions that a back would not take, by why: `stranger`, `version`, `unavailable` (full, or it stops), `garbled`, `silent`, `lost` (its connection) or `other`",
+        read: call_refusals,
     },
     Metric {
         name: "teleferry_trunk_sessions_migrated",
@@ -517,6 +517,13 @@ fn trunk_failures(reading: &Reading) -> Vec<Sample> {
             labelled([peer, by, cause], n)
         });
         failures.collect::<Vec<_>>()
+    };
+    reading.trunks.iter().flat_map(of_peer).collect()
+}
+
+fn call_refusals(reading: &Reading) -> Vec<Sample> {
+    let of_peer = |(peer, counts): (&String, &TrunkCounts)| {
+        counts.refused.iter().map(|(why, n)| labelled([peer.as_str(), why.name()], n)).collect::<Vec<_>>()
     };
     reading.trunks.iter().flat_map(of_peer).collect()
 }

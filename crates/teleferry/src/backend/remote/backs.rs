@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio::task::spawn_local;
-use tokio::time::sleep;
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::front::{Endpoint, Front};
@@ -50,6 +51,8 @@ struct Back {
     failures: Cell<u32>,
     /// Until then it is asked last.
     shy_until: Cell<Option<Instant>>,
+    /// Ends the pause before the next attempt.
+    hurry: Notify,
     /// The settings name it no longer.
     gone: Cell<bool>,
 }
@@ -79,6 +82,7 @@ impl Backs {
                     connecting: Cell::new(0),
                     failures: Cell::new(0),
                     shy_until: Cell::new(None),
+                    hurry: Notify::new(),
                     gone: Cell::new(false),
                 })
             })
@@ -86,6 +90,8 @@ impl Backs {
         self.backs.replace(stay.into_iter().chain(new).collect());
         let backs = self.backs.borrow().clone();
         for back in backs {
+            // What kept it from being connected may have been mended.
+            back.hurry.notify_waiters();
             self.tend(shard, &back);
         }
     }
@@ -93,6 +99,11 @@ impl Backs {
     /// The settings in force; `None` when they name no backs any more.
     pub(super) fn front(&self) -> Option<Arc<Front>> {
         self.front.borrow().clone()
+    }
+
+    /// Whether there is a trunk that takes calls.
+    pub(super) fn take_calls(&self) -> bool {
+        self.backs.borrow().iter().any(|back| back.takes_calls())
     }
 
     /// The trunk for a session: to the back with the fewest of them that takes some. With `picky` not to one that has just
@@ -173,6 +184,13 @@ impl Back {
         self.counters.set_ready(self.trunks.borrow().iter().filter(|trunk| trunk.takes_calls()).count());
     }
 
+    /// Waits before the next attempt, unless new settings come.
+    async fn rest(&self) {
+        if timeout(self.pause(), self.hurry.notified()).await.is_ok() {
+            self.failures.set(0);
+        }
+    }
+
     /// How long to wait before the next attempt: longer with every failure, and never as long as others.
     fn pause(&self) -> Duration {
         let failures = self.failures.get();
@@ -188,7 +206,7 @@ impl Back {
 /// Makes one trunk, and runs it until it ends.
 async fn keep(shard: Rc<Shard>, backs: Rc<Backs>, back: Rc<Back>) {
     let connected = loop {
-        sleep(back.pause()).await;
+        back.rest().await;
         let Some(front) = backs.front().filter(|_| !back.gone.get()) else {
             back.connecting.set(0);
             return;
@@ -237,5 +255,52 @@ fn lost(shard: &Shard, back: &Back, cause: &Cause) {
     back.failures.set(back.failures.get().saturating_add(1));
     if let Some(more) = shard.throttles.back_unusable.pass(clock::now()) {
         warn!(back = %back.endpoint.authority, more, "a connection to a back ended: {cause}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use rustls::pki_types::ServerName;
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+    use crate::config::CoverHost;
+
+    fn back(failures: u32) -> Back {
+        Back {
+            endpoint: Arc::new(Endpoint {
+                host: CoverHost { host: "back.example.net".to_owned(), port: 443 },
+                name: ServerName::try_from("back.example.net").expect("a name"),
+                authority: "back.example.net:443".to_owned(),
+            }),
+            counters: Arc::default(),
+            trunks: RefCell::default(),
+            connecting: Cell::new(0),
+            failures: Cell::new(failures),
+            shy_until: Cell::new(None),
+            hurry: Notify::new(),
+            gone: Cell::new(false),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn new_settings_end_the_pause_after_many_failures() {
+        let back = back(20);
+        let mut rest = pin!(back.rest());
+        let begun = Instant::now();
+        tokio::select! {
+            biased;
+            () = &mut rest => panic!("it waits at least {:?}", LAST_PAUSE / 2),
+            () = advance(LAST_PAUSE / 4) => {}
+        }
+        back.hurry.notify_waiters();
+        rest.await;
+        assert_eq!((begun.elapsed(), back.failures.get()), (LAST_PAUSE / 4, 0));
+        // Without them it lasts.
+        let back = self::back(20);
+        back.rest().await;
+        assert!(begun.elapsed() >= LAST_PAUSE / 4 + LAST_PAUSE / 2 && back.failures.get() == 20);
     }
 }

@@ -180,8 +180,8 @@ impl RemoteLeg {
         Ok(())
     }
 
-    /// The client does not take what came. What ends the session now does not wait until it does: the back gave it up, or what
-    /// waits for those who do not read takes more memory than there is.
+    /// The client does not take what came. What ends the session now does not wait until it does: the back gave it up, or is
+    /// lost and there is no other, or what waits for those who do not read takes more memory than there is.
     ///
     /// # Errors
     /// The session is over, for this reason.
@@ -197,8 +197,12 @@ impl RemoteLeg {
             let _ = alarm.poll(cx);
         }
         let Place::On(call) = &mut self.place else { return Ok(()) };
-        if call.out.poll_reset(cx) == Poll::Ready(Reason::ENHANCE_YOUR_CALM) {
-            return Err(CloseReason::client(Kind::Queue));
+        match call.out.poll_broken(cx) {
+            Poll::Ready(Some(Reason::ENHANCE_YOUR_CALM)) => return Err(CloseReason::client(Kind::Queue)),
+            Poll::Ready(None) if !self.backs.take_calls() => {
+                return Err(CloseReason::telegram(Kind::LinkLost));
+            }
+            Poll::Ready(_) | Poll::Pending => {}
         }
         let untaken = count_untaken(&mut self.untaken, &mut call.answer);
         if untaken >= COUNTED_FROM && self.untaken.is_over() {
@@ -379,6 +383,9 @@ impl RemoteLeg {
         let Place::On(call) = &mut self.place else { return Some(CloseReason::proxy(Kind::Fault)) };
         let refused = !call.unsent.has_begun();
         let declined = refused && !matches!(ended, Ended::Lost { untouched: false });
+        if refused {
+            call.trunk.counters().refused.add(ended.refusal());
+        }
         let mut reason = CloseReason::telegram(Kind::LinkLost);
         let (untouched, patience) = match ended {
             Ended::Said(Some(Status::Unavailable), _) => (refused, MOVING_TIME),
@@ -413,8 +420,9 @@ impl RemoteLeg {
         let mut frames = call.unsent.frames(self.open.framing, untouched);
         append(&mut frames, self.kept.get(call::HEADROOM..).unwrap_or_default());
         self.kept = frames;
-        let counters = call.trunk.counters();
-        (if refused { &counters.refused } else { &counters.moved }).add(1);
+        if !refused {
+            call.trunk.counters().moved.add(1);
+        }
         self.backs.refused(&self.shard, &call.trunk);
         debug!("a session goes on over another back");
         // It does not go round and round between backs that do not take it.

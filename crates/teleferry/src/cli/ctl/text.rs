@@ -74,7 +74,9 @@ fn peer_table(what: &str, peers: &[Peer], out: &mut dyn Write) -> io::Result<()>
             0 => "-".to_owned(),
             micros => format!("{:.1} ms", micros as f64 / 1000.0),
         };
-        let failures: Vec<_> = peer.failures.iter().map(|(why, n)| format!("{why} {n}")).collect();
+        let refusals = peer.refusals.iter().map(|(why, n)| format!("session:{why} {n}"));
+        let failures = peer.failures.iter().map(|(why, n)| format!("{why} {n}")).chain(refusals);
+        let failures: Vec<_> = failures.collect();
         writeln!(
             out,
             "{:<28} {:<10} {:>6} {:>10} {:>9} {:>9} {:>12} {:>12}  {}",
