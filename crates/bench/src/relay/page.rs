@@ -216,7 +216,7 @@ fn method(page: &mut String, effort: &Effort, real_time: bool) {
          processor to themselves, the load and the data centre share the others. A round goes from subject to subject; each byte\n\
          is checked at both ends, and one that is wrong fails the run. Processor time is that of all threads of the relay, user\n\
          and kernel, in nanoseconds from `/proc/PID/task/*/schedstat`; memory is `Pss` from `smaps_rollup`, less that of the\n\
-         process without clients, when all have been idle for eight seconds.\n\n\
+         process when one client has come, done the same and gone; both when all have been idle for eight seconds.\n\n\
          - Bulk: {BULK_CLIENTS} clients in messages of 64 KiB, until {} MiB are moved or {:.1} s of processor time are used.\n\
          - Echo: {} messages of {ECHO} bytes; every client waits for each.\n\
          - New client: {} connect, have one message echoed and close.\n\

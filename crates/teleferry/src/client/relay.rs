@@ -109,7 +109,7 @@ impl Relay {
         self.connection.ended(reason);
         if reason.is_misbehaviour() {
             drop(self.leg);
-            farewell(&self.connection, self.client).await;
+            farewell(self.connection, self.client).await;
         }
     }
 
@@ -139,7 +139,7 @@ impl Relay {
     }
 
     /// Sends what came with the client's header.
-    fn start(&mut self, cx: &mut Context<'_>, early: &[u8]) -> Result<(), CloseReason> {
+    pub(super) fn start(&mut self, cx: &mut Context<'_>, early: &[u8]) -> Result<(), CloseReason> {
         if early.is_empty() {
             return Ok(());
         }
@@ -421,11 +421,11 @@ impl Relay {
     }
 }
 
-/// Runs a session as a task of its own, so that it does not keep the room that the handshake needed.
-pub(super) async fn run(mut relay: Relay, early: Vec<u8>) {
-    match std::future::poll_fn(|cx| Poll::Ready(relay.start(cx, &early))).await {
+/// Runs a session that has begun as a task of its own, so that it does not keep the room that the handshake needed.
+pub(super) fn go_on(relay: Relay, begun: Result<(), CloseReason>) {
+    match begun {
         Ok(()) => drop(spawn_local(Running(Some(relay)))),
-        Err(reason) => relay.end(reason).await,
+        Err(reason) => drop(spawn_local(relay.end(reason))),
     }
 }
 

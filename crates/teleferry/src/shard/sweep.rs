@@ -1,9 +1,12 @@
 //! Deadlines without timers: one coarse tick a shard walks them all.
 
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+use pin_project_lite::pin_project;
 
 /// How often the deadlines are walked, and so how exact they are.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -185,13 +188,30 @@ impl Alarm {
     }
 
     /// Runs a future until the deadline.
-    pub(crate) async fn within<F: Future>(&self, future: F) -> Result<F::Output, Expiry> {
-        let mut future = std::pin::pin!(future);
-        std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+    pub(crate) const fn within<F: Future>(&self, future: F) -> Within<'_, F> {
+        Within { alarm: self, future }
+    }
+}
+
+pin_project! {
+    /// A future that has until a deadline. Written by hand: an `async fn` would have room for what it is given twice, which
+    /// everybody who waits at the door would take.
+    pub(crate) struct Within<'a, F> {
+        alarm: &'a Alarm,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Within<'_, F> {
+    type Output = Result<F::Output, Expiry>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.future.poll(cx) {
             Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending => self.poll(cx).map(Err),
-        })
-        .await
+            Poll::Pending => this.alarm.poll(cx).map(Err),
+        }
     }
 }
 
