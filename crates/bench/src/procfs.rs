@@ -55,8 +55,20 @@ impl Process {
     /// # Errors
     /// It has ended.
     pub(crate) fn memory(&self) -> io::Result<u64> {
+        self.rollup("Pss:")
+    }
+
+    /// The part of it that stands in no file: not code, of which some is mapped whenever something is done for the first time.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub(crate) fn own_memory(&self) -> io::Result<u64> {
+        self.rollup("Pss_Anon:")
+    }
+
+    fn rollup(&self, name: &str) -> io::Result<u64> {
         let text = fs::read_to_string(self.directory.join("smaps_rollup"))?;
-        pss(&text).ok_or_else(|| unreadable("smaps_rollup"))
+        kilobytes(&text, name).ok_or_else(|| unreadable("smaps_rollup"))
     }
 
     /// How many descriptors it has open.
@@ -120,9 +132,9 @@ fn schedstat(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }
 
-/// The line `Pss: N kB`, in bytes.
-fn pss(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+/// The line with this name and a number of kB, in bytes.
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes << 10)
 }
@@ -160,10 +172,11 @@ mod tests {
     }
 
     #[test]
-    fn pss_is_found_among_its_likes() {
-        let text = "55d0-7ffc ---p 0 00:00 0 [rollup]\nRss:   4096 kB\nPss:   3000 kB\nPss_Dirty:  8 kB\n";
-        assert_eq!(pss(text), Some(3000 << 10));
-        assert_eq!(pss("Rss: 1 kB\nPss_Dirty: 8 kB\n"), None);
+    fn memory_is_found_among_its_likes() {
+        let text = "55d0-7ffc ---p 0 00:00 0 [rollup]\nRss:   4096 kB\nPss:   3000 kB\nPss_Dirty:  8 kB\nPss_Anon:   700 kB\n";
+        assert_eq!(kilobytes(text, "Pss:"), Some(3000 << 10));
+        assert_eq!(kilobytes(text, "Pss_Anon:"), Some(700 << 10));
+        assert_eq!(kilobytes("Rss: 1 kB\nPss_Dirty: 8 kB\n", "Pss:"), None);
     }
 
     #[test]

@@ -39,6 +39,7 @@ const DESCRIPTORS_PER_ADDRESS: u64 = 3;
 /// # Errors
 /// It could not start; nothing is left open.
 pub fn run(snapshot: Snapshot, source: &dyn Source, logging: &Logging) -> Result<(), RunError> {
+    sys::reuse_freed_memory();
     let descriptors = sys::raise_descriptor_limit();
     let snapshot = Arc::new(within_descriptor_limit(snapshot, descriptors));
     let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;

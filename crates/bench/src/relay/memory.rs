@@ -58,16 +58,6 @@ async fn at_rest(process: &Process) -> Result<()> {
     Ok(())
 }
 
-/// Has each move what it does before it is idle.
-async fn at_work(clients: Vec<Client>) -> Result<Vec<Client>> {
-    everybody(clients, |mut client| async move {
-        client.download(BLOCKS).await?;
-        client.upload(BLOCKS).await?;
-        Ok(client)
-    })
-    .await
-}
-
 async fn idle(
     process: &Process,
     route: &Route,
@@ -75,21 +65,24 @@ async fn idle(
     links: impl Fn() -> Result<Option<usize>>,
 ) -> Result<Memory> {
     process.settled().await?;
-    let bare = process.memory()?;
-    // Code that nobody needed so far is no client's.
-    drop(at_work(connect(route, 1).await?).await?);
-    at_rest(process).await?;
-    let used = process.memory()?;
+    let (bare, own) = (process.memory()?, process.own_memory()?);
     let mut clients: Vec<Client> = Vec::new();
     let mut idle = Vec::new();
     for wanted in &effort.idle_clients {
         tell(&format!("memory: {wanted} clients"));
         while clients.len() < *wanted {
             let some = connect(route, AT_ONCE.min(wanted - clients.len())).await?;
-            clients.extend(at_work(some).await?);
+            clients.extend(
+                everybody(some, |mut client| async move {
+                    client.download(BLOCKS).await?;
+                    client.upload(BLOCKS).await?;
+                    Ok(client)
+                })
+                .await?,
+            );
         }
         at_rest(process).await?;
-        let bytes = process.memory()?.saturating_sub(used);
+        let bytes = process.own_memory()?.saturating_sub(own);
         let bytes_per_client = bytes as f64 / *wanted as f64;
         idle.push(Idle { clients: *wanted, bytes_per_client, links: links()? });
     }

@@ -215,8 +215,8 @@ fn method(page: &mut String, effort: &Effort, real_time: bool) {
          The proxy (one worker), the reference relays and a simulated data centre are processes of their own. Relays have one\n\
          processor to themselves, the load and the data centre share the others. A round goes from subject to subject; each byte\n\
          is checked at both ends, and one that is wrong fails the run. Processor time is that of all threads of the relay, user\n\
-         and kernel, in nanoseconds from `/proc/PID/task/*/schedstat`; memory is `Pss` from `smaps_rollup`, less that of the\n\
-         process when one client has come, done the same and gone; both when all have been idle for eight seconds.\n\n\
+         and kernel, in nanoseconds from `/proc/PID/task/*/schedstat`; memory is `Pss` from `smaps_rollup`, that of\n\
+         clients its part outside files, less that of the process without clients; when all have been idle for eight seconds.\n\n\
          - Bulk: {BULK_CLIENTS} clients in messages of 64 KiB, until {} MiB are moved or {:.1} s of processor time are used.\n\
          - Echo: {} messages of {ECHO} bytes; every client waits for each.\n\
          - New client: {} connect, have one message echoed and close.\n\

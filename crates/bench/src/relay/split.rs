@@ -86,7 +86,7 @@ impl Pair {
         let processes = self.processes();
         settled(&processes).await?;
         let memory = || -> Result<[u64; 2]> {
-            Ok([self.front.process().memory()?, self.back.proxy.process().memory()?])
+            Ok([self.front.process().own_memory()?, self.back.proxy.process().own_memory()?])
         };
         let before = memory()?;
         let sessions = effort.split_sessions;
