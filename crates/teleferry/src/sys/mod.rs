@@ -100,8 +100,8 @@ pub(crate) fn way(socket: BorrowedFd<'_>) -> Option<Way> {
 }
 
 /// Has the allocator keep up to a megabyte of freed memory at the end of what a thread has. Left to itself, glibc gives the
-/// system every buffer of bulk as soon as it is free, to get it back, page for page, for the next one. [`return_free_memory`]
-/// is called when there is much of it.
+/// system every buffer of bulk as soon as it is free, to get it back, page for page, for the next one. What it keeps there
+/// stays: [`return_free_memory`] takes holes, and of threads other than the first nothing at the end.
 pub(crate) fn reuse_freed_memory() {
     #[cfg(target_env = "gnu")]
     for (parameter, bytes) in [(libc::M_MMAP_THRESHOLD, 192 << 10), (libc::M_TRIM_THRESHOLD, 1 << 20)] {
