@@ -5,7 +5,7 @@ use std::os::fd::AsFd as _;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use h2::server::{Builder, Connection, SendResponse};
@@ -25,8 +25,8 @@ use crate::net::{Peer, Stream};
 use crate::observe::{CallRefusal, Masked, TrunkCounters, TrunkFailure};
 use crate::shard::{Alive, Expiry, Listener, Shard};
 use crate::trunk::{
-    CALL_WINDOW, CONTENT_TYPE, MAX_CALLS, MAX_FRAME, Meter, Metered, Outgoing, Parcel, Pulse, REMEMBERED,
-    Status, TLS_BUFFER, TRUNK_WINDOW,
+    Batch, Batched, CALL_WINDOW, CONTENT_TYPE, MAX_CALLS, MAX_FRAME, Meter, Metered, Outgoing, Parcel, Pulse,
+    REMEMBERED, Status, TLS_BUFFER, TRUNK_WINDOW, unpace_at_home,
 };
 
 /// How long TLS may take, and then HTTP/2.
@@ -106,7 +106,9 @@ pub(super) async fn serve(
     let mut builder = Builder::new();
     builder.max_concurrent_reset_streams(REMEMBERED);
     if is_known || back.takes_tokens() {
-        meter.watch(stream.get_ref().0.socket().as_fd());
+        let socket = stream.get_ref().0.socket();
+        meter.watch(socket.as_fd());
+        unpace_at_home(socket.as_fd(), socket.peer_address());
         builder
             .max_frame_size(MAX_FRAME)
             .initial_window_size(CALL_WINDOW)
@@ -118,16 +120,18 @@ pub(super) async fn serve(
         builder.initial_window_size(VISITOR_WINDOW).max_concurrent_streams(VISITOR_CALLS);
     }
     alarm.set(HANDSHAKE);
+    let (stream, batch) = Batched::new(stream);
     let Ok(Ok(connection)) = alarm.within(builder.handshake(stream)).await else { return };
     let host = Rc::new(Host { shard, listener, counters, back, is_known, _place: place, _alive: alive });
-    host.run(connection, meter, own).await;
+    host.run(connection, &batch, meter, own).await;
 }
 
 impl Host {
     /// Takes calls until the connection ends.
     async fn run(
         self: Rc<Self>,
-        mut connection: Connection<Socket, Parcel>,
+        mut connection: Connection<Batched<Socket>, Parcel>,
+        batch: &Batch<Socket>,
         meter: Rc<Meter>,
         own: Option<std::net::SocketAddr>,
     ) {
@@ -147,12 +151,14 @@ impl Host {
                 is_stopping = true;
                 connection.graceful_shutdown();
             }
-            loop {
-                match connection.poll_accept(cx) {
-                    Poll::Ready(Some(Ok((request, respond)))) => self.answer(request, respond, own),
-                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
-                    Poll::Pending => break,
+            let ended = batch.round(cx, |cx| {
+                while let Some(Ok((request, respond))) = ready!(connection.poll_accept(cx)) {
+                    self.answer(request, respond, own);
                 }
+                Poll::Ready(())
+            });
+            if ended.is_ready() {
+                return Poll::Ready(());
             }
             if let Poll::Ready(expiry) = alarm.poll(cx) {
                 if expiry == Expiry::Drained {

@@ -4,15 +4,19 @@
 //! h2 does the transport. What is ours: what a call says (`proto::call`), when a byte counts as sent, whether the other side
 //! still lives, and what its status means.
 
+mod batch;
 mod incoming;
 mod meter;
 mod outgoing;
+mod pace;
 mod pulse;
 mod status;
 
+pub(crate) use batch::{Batch, Batched};
 pub(crate) use incoming::{Ended, Incoming, Note};
 pub(crate) use meter::{Meter, Metered};
 pub(crate) use outgoing::{Message, Outgoing, Parcel};
+pub(crate) use pace::unpace_at_home;
 pub(crate) use pulse::Pulse;
 pub(crate) use status::Status;
 

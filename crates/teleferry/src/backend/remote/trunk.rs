@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -28,8 +29,8 @@ use crate::net::dial;
 use crate::observe::{TrunkCounters, TrunkFailure};
 use crate::shard::Shard;
 use crate::trunk::{
-    CALL_WINDOW, CONTENT_TYPE, MAX_CALLS, MAX_FRAME, Meter, Metered, Parcel, Pulse, REMEMBERED, TLS_BUFFER,
-    TRUNK_WINDOW,
+    Batch, Batched, CALL_WINDOW, CONTENT_TYPE, MAX_CALLS, MAX_FRAME, Meter, Metered, Parcel, Pulse,
+    REMEMBERED, TLS_BUFFER, TRUNK_WINDOW, unpace_at_home,
 };
 
 /// How long each address has to answer, then TLS, then HTTP/2.
@@ -52,7 +53,8 @@ pub(super) struct Trunk {
 /// A connection and what drives it.
 pub(super) struct Connected {
     pub(super) trunk: Rc<Trunk>,
-    pub(super) connection: h2::client::Connection<Socket, Parcel>,
+    pub(super) connection: h2::client::Connection<Batched<Socket>, Parcel>,
+    batch: Rc<Batch<Socket>>,
     meter: Rc<Meter>,
 }
 
@@ -83,6 +85,7 @@ impl Connected {
         let stream = connect(endpoint).await?;
         let meter = Rc::new(Meter::new(Arc::clone(counters)));
         meter.watch(stream.as_fd());
+        unpace_at_home(stream.as_fd(), stream.peer_addr().ok());
         let stream = secure(front, endpoint, Metered::new(stream, Rc::clone(&meter))).await?;
         Self::over(stream, front, endpoint, counters, meter).await
     }
@@ -96,6 +99,7 @@ impl Connected {
         meter: Rc<Meter>,
     ) -> Result<Self, Cause> {
         stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+        let (stream, batch) = Batched::new(stream);
         let mut builder = Builder::new();
         builder
             .enable_push(false)
@@ -116,16 +120,16 @@ impl Connected {
             calls: Cell::new(0),
             leaving: Cell::new(false),
         });
-        Ok(Self { trunk, connection, meter })
+        Ok(Self { trunk, connection, batch, meter })
     }
 
     /// Runs it until it ends. `answered` is called with the first sign of life.
     pub(super) async fn run(self, shard: &Shard, answered: impl Fn()) -> Cause {
-        let Self { trunk, mut connection, meter } = self;
+        let Self { trunk, mut connection, batch, meter } = self;
         let mut pulse = connection.ping_pong().map(|ping_pong| Pulse::new(ping_pong, shard.alarm(), meter));
         let mut heard = false;
         poll_fn(|cx| {
-            if let Poll::Ready(ended) = std::pin::Pin::new(&mut connection).poll(cx) {
+            if let Poll::Ready(ended) = batch.round(cx, |cx| Pin::new(&mut connection).poll(cx)) {
                 return Poll::Ready(Cause::of_end(ended));
             }
             // Looked at with every beat.
