@@ -104,6 +104,8 @@ async fn call_with(client: Arc<ClientConfig>, server: Arc<ServerConfig>, name: &
         let mut stream = TlsConnector::from(client).connect(name, near).await?;
         assert_eq!(stream.get_ref().1.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
+        let suite = stream.get_ref().1.negotiated_cipher_suite().map(|suite| suite.suite());
+        assert_eq!(suite, Some(rustls::CipherSuite::TLS13_AES_128_GCM_SHA256));
         stream.write_all(b"?").await?;
         // In TLS 1.3 a front learns only now what the back thinks of its certificate.
         stream.read_exact(&mut [0]).await?;
