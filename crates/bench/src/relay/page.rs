@@ -20,6 +20,8 @@ pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) cores: usize,
     pub(crate) kernel: String,
+    /// The kernel's congestion control: whether it paces weighs in what bulk over loopback costs.
+    pub(crate) congestion: String,
     pub(crate) rustc: String,
     pub(crate) commit: String,
     /// Processes that wanted to run before anything was started, averaged over a minute.
@@ -31,12 +33,14 @@ impl Machine {
     pub(crate) fn this(command: &str) -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let congestion = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default();
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         Self {
             command: command.to_owned(),
             cpu: cpu_model(&cpuinfo).unwrap_or("unknown processor").to_owned(),
             cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             kernel: kernel.trim().to_owned(),
+            congestion: congestion.trim().to_owned(),
             rustc: said("rustc", &["--version"]),
             commit: said("git", &["describe", "--always", "--dirty", "--exclude=*"]),
             load: load.split_whitespace().next().unwrap_or("unknown").to_owned(),
@@ -99,9 +103,9 @@ pub(crate) fn render(results: &Results, effort: &Effort, machine: &Machine) -> S
 }
 
 fn machine_lines(page: &mut String, machine: &Machine, effort: &Effort) {
-    let Machine { command, cpu, cores, kernel, rustc, commit, load } = machine;
+    let Machine { command, cpu, cores, kernel, congestion, rustc, commit, load } = machine;
     page.push_str(&format!(
-        "    {command}\n\n- Machine: {cpu}, {cores} processors; Linux {kernel}; {rustc}; commit {commit}.\n\
+        "    {command}\n\n- Machine: {cpu}, {cores} processors; Linux {kernel}, congestion control {congestion};\n  {rustc}; commit {commit}.\n\
          - Load average before the run: {load}. Ratios of processor time bear other load; times of an echo do not.\n\
          - Medians of {} rounds, with the lowest and the highest in brackets.\n",
         effort.rounds
@@ -290,6 +294,7 @@ mod tests {
             cpu: "Some CPU".to_owned(),
             cores: 2,
             kernel: "6.1".to_owned(),
+            congestion: "cubic".to_owned(),
             rustc: "rustc 1".to_owned(),
             commit: "abc".to_owned(),
             load: "0.1".to_owned(),
@@ -320,6 +325,7 @@ mod tests {
         assert!(met.contains(row), "{met}");
         assert!(!met.contains("not met") && !met.contains("Download, CPU s per GiB |"), "{met}");
         assert!(met.contains("    just bench-relay\n") && met.contains("Some CPU, 2 processors"), "{met}");
+        assert!(met.contains("Linux 6.1, congestion control cubic"), "{met}");
 
         let missed = page([15.1, 15.1, 15.1], 2049.0, 201.0);
         assert_eq!(missed.matches("**not met**").count(), 3, "{missed}");
