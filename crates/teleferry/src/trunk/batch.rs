@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes so many bytes of every other write, and nothing of those between; then fails.
+    /// Takes `width` bytes of every other write and nothing of those between, or all of each; or fails.
     struct Narrow {
         width: usize,
         opens: bool,
